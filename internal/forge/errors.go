@@ -1,0 +1,41 @@
+package forge
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors that callers act upon; adapters wrap them with what was being done.
+var (
+	// ErrNotFound: gone, or never visible to the bot.
+	ErrNotFound = errors.New("not found at the forge")
+	// ErrExists: what should be created is there already.
+	ErrExists = errors.New("exists already")
+	// ErrEmpty: the head of a pull request adds nothing to its base.
+	ErrEmpty = errors.New("nothing to merge")
+	// ErrStale: the head is not the commit that was meant.
+	ErrStale = errors.New("the head has moved")
+	// ErrNotMergeable: the forge refuses the merge.
+	ErrNotMergeable = errors.New("not mergeable now")
+	// ErrForbidden: the bot lacks a permission.
+	ErrForbidden = errors.New("not permitted")
+	// ErrGone: the installation is suspended, uninstalled, or its key is refused; nothing will work until a person acts.
+	ErrGone = errors.New("the bot has no access any more")
+)
+
+// LimitError tells that the forge wants fewer requests for a while.
+type LimitError struct {
+	After time.Duration // how long to wait, from now
+	Cause error
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("the forge limits requests for %s: %v", e.After.Round(time.Second), e.Cause)
+}
+
+// Unwrap returns what the forge answered.
+func (e *LimitError) Unwrap() error { return e.Cause }
+
+// RetryAfter is how long to wait before asking again.
+func (e *LimitError) RetryAfter() time.Duration { return e.After }

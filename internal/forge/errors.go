@@ -18,6 +18,8 @@ var (
 	ErrStale = errors.New("the head has moved")
 	// ErrNotMergeable: the forge refuses the merge.
 	ErrNotMergeable = errors.New("not mergeable now")
+	// ErrRefused: the forge understood and will not do it, whoever asks: a missing branch, a closed one reopened. Asking again does not help.
+	ErrRefused = errors.New("refused by the forge")
 	// ErrForbidden: the bot lacks a permission.
 	ErrForbidden = errors.New("not permitted")
 	// ErrGone: the installation is suspended, uninstalled, or its key is refused; nothing will work until a person acts.

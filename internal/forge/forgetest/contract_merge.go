@@ -1,0 +1,124 @@
+package forgetest
+
+import (
+	"testing"
+
+	"github.com/boatlift/boatlift/internal/forge"
+)
+
+// conflict pushes the same file differently to the branch and to main.
+func (s *scene) conflict(t *testing.T, branch string) forge.PullRequest {
+	t.Helper()
+	path := "apps/" + branch + "/kustomization.yaml"
+	s.Commit(t, s.id, "main", map[string]string{path: "newTag: 0.9.0\n"})
+	s.Commit(t, s.id, branch, map[string]string{path: "newTag: 1.0.0\n"})
+	s.Commit(t, s.id, "main", map[string]string{path: "newTag: 2.0.0\n"})
+	return s.open(t, branch)
+}
+
+func mergePromises() []promise {
+	return []promise{
+		{"merging returns the commit that base got", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			pr := s.propose(t, bot)
+			s.Settle(t)
+			sha, err := s.forge.Merge(t.Context(), s.repo, pr.Number, pr.HeadSHA, s.repo.MergeMethod)
+			if err != nil {
+				t.Fatal(err)
+			}
+			base, _ := h.BranchHead(t, s.id, "main")
+			check(t, "Merge", sha, base)
+			got := s.read(t, pr.Number)
+			check(t, "State", got.State, forge.Merged)
+			check(t, "MergeCommit", got.MergeCommit, base)
+			check(t, "MergedBy", got.MergedBy, forge.Actor{Login: got.Author.Login, Bot: true, Self: true})
+			check(t, "MergedAt is told", got.MergedAt.IsZero(), false)
+			check(t, "HeadSHA", got.HeadSHA, pr.HeadSHA)
+			check(t, "open", s.openNumbers(t, "main"), []int{})
+			list, err := s.forge.PullRequestsOf(t.Context(), s.repo, bot)
+			if err != nil || len(list) != 1 || list[0].State != forge.Merged {
+				t.Errorf("PullRequestsOf = %+v, %v; want one that is merged", list, err)
+			}
+		}},
+		{"it is told who merged", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			pr := s.propose(t, bot)
+			s.Settle(t)
+			h.MergePullRequest(t, s.id, "alice", pr.Number)
+			got := s.read(t, pr.Number)
+			base, _ := h.BranchHead(t, s.id, "main")
+			check(t, "State", got.State, forge.Merged)
+			check(t, "MergedBy", got.MergedBy, forge.Actor{Login: "alice"})
+			check(t, "MergeCommit", got.MergeCommit, base)
+		}},
+		{"a head that moved is not merged", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			pr := s.propose(t, bot)
+			before, _ := h.BranchHead(t, s.id, "main")
+			s.push(t, bot, "6.6.6")
+			s.Settle(t)
+			_, err := s.forge.Merge(t.Context(), s.repo, pr.Number, pr.HeadSHA, s.repo.MergeMethod)
+			checkError(t, "Merge", err, forge.ErrStale)
+			after, _ := h.BranchHead(t, s.id, "main")
+			check(t, "main", after, before)
+			check(t, "State", s.read(t, pr.Number).State, forge.Open)
+		}},
+		{"a conflict is told and not merged", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			pr := s.conflict(t, bot)
+			check(t, "Mergeability", s.read(t, pr.Number).Mergeability, forge.Conflicting)
+			_, err := s.forge.Merge(t.Context(), s.repo, pr.Number, pr.HeadSHA, s.repo.MergeMethod)
+			checkError(t, "Merge", err, forge.ErrNotMergeable)
+		}},
+		{"what does not conflict is mergeable, also when base moved on", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			pr := s.propose(t, bot)
+			h.Commit(t, s.id, "main", map[string]string{"elsewhere.yaml": "1\n"})
+			check(t, "Mergeability", s.read(t, pr.Number).Mergeability, forge.Mergeable)
+			if _, err := s.forge.Merge(t.Context(), s.repo, pr.Number, pr.HeadSHA, s.repo.MergeMethod); err != nil {
+				t.Errorf("Merge: %v", err)
+			}
+		}},
+		{"what is merged or closed is not merged", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			merged, closed := s.propose(t, bot), s.propose(t, bot+"-b")
+			s.Settle(t)
+			h.MergePullRequest(t, s.id, "alice", merged.Number)
+			h.ClosePullRequest(t, s.id, "alice", closed.Number)
+			for _, pr := range []forge.PullRequest{merged, closed} {
+				_, err := s.forge.Merge(t.Context(), s.repo, pr.Number, pr.HeadSHA, s.repo.MergeMethod)
+				checkError(t, "Merge", err, forge.ErrNotMergeable)
+			}
+		}},
+		{"a merged pull request is not reopened", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			pr := s.propose(t, bot)
+			s.Settle(t)
+			h.MergePullRequest(t, s.id, "alice", pr.Number)
+			_, err := s.forge.EditPullRequest(t.Context(), s.repo, pr.Number, forge.Edit{State: pointer(forge.Open)})
+			checkError(t, "EditPullRequest", err, forge.ErrRefused)
+			check(t, "State", s.read(t, pr.Number).State, forge.Merged)
+		}},
+		{"a required check holds the merge until it is green", func(t *testing.T, h Harness) {
+			protector, ok := h.(Protector)
+			if !ok {
+				t.Skip("this harness's forge cannot require checks")
+			}
+			s := newScene(t, h)
+			protector.RequireCheck(t, s.id, "main", "boatlift/gate")
+			pr := s.propose(t, bot)
+			s.Settle(t)
+			for _, conclusion := range []forge.Conclusion{"", forge.Pending, forge.Failure} {
+				if conclusion != "" {
+					s.set(t, forge.Check{HeadSHA: pr.HeadSHA, Name: "boatlift/gate", Conclusion: conclusion, Title: "t"})
+				}
+				_, err := s.forge.Merge(t.Context(), s.repo, pr.Number, pr.HeadSHA, s.repo.MergeMethod)
+				checkError(t, "Merge with the check at "+string(conclusion), err, forge.ErrNotMergeable)
+			}
+			s.set(t, forge.Check{HeadSHA: pr.HeadSHA, Name: "boatlift/gate", Conclusion: forge.Success, Title: "t"})
+			if _, err := s.forge.Merge(t.Context(), s.repo, pr.Number, pr.HeadSHA, s.repo.MergeMethod); err != nil {
+				t.Errorf("Merge with the check green: %v", err)
+			}
+		}},
+	}
+}

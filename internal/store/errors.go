@@ -1,0 +1,109 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/promotion"
+)
+
+// ErrLost reports that the claim is no longer ours: its lease ran out and another worker took the repo, or the claim was finished.
+// Nothing was written.
+var ErrLost = errors.New("the claim on the repo is lost")
+
+// ErrNotFound reports that what should be changed is not there.
+var ErrNotFound = errors.New("not found")
+
+// LockedError reports that another server process has the database open.
+type LockedError struct {
+	File string // the lock file
+	PID  int    // of the holder; 0 where it could not be read
+}
+
+func (e *LockedError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("another process holds %s", e.File)
+	}
+	return fmt.Sprintf("process %d holds %s", e.PID, e.File)
+}
+
+// Hint says what to do.
+func (e *LockedError) Hint() string {
+	return "a SQLite database serves one server at a time: stop the other one first, give this one its own database, or use PostgreSQL for several replicas; the lock goes with its process, so the file never has to be removed"
+}
+
+// Permanent tells that trying again does not help while the other process runs.
+func (e *LockedError) Permanent() bool { return true }
+
+// UnavailableError reports that the database could not do its work just now: the disk is full or broken, or the database is away or
+// busy. Nothing was acknowledged.
+type UnavailableError struct {
+	Doing string
+	Say   string // what is wrong, in a few words
+	Err   error
+	After time.Duration // when to try again
+}
+
+func (e *UnavailableError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Doing, e.Say, e.Err) }
+
+// Unwrap gives the driver's error.
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// RetryAfter says when trying again makes sense.
+func (e *UnavailableError) RetryAfter() time.Duration { return e.After }
+
+// Hint says what an operator can do.
+func (e *UnavailableError) Hint() string {
+	return "look at the disk that holds the database: free space, mount options, health; what was not acknowledged is sent again by its sender"
+}
+
+// URLError reports a database URL that cannot be used.
+type URLError struct{ URL, Reason string }
+
+func (e *URLError) Error() string { return fmt.Sprintf("database %q: %s", e.URL, e.Reason) }
+
+// Hint says what would be right.
+func (e *URLError) Hint() string { return "write database: sqlite:path/to/boatlift.db" }
+
+// Permanent tells that trying again cannot help.
+func (e *URLError) Permanent() bool { return true }
+
+// NewerError reports a database that a later version of the program has changed.
+type NewerError struct{ Database, Known int64 }
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("the database has schema version %d, this program knows %d", e.Database, e.Known)
+}
+
+// Hint says what to do.
+func (e *NewerError) Hint() string {
+	return "run the version that wrote it or a later one, or restore the backup made before the upgrade"
+}
+
+// Permanent tells that trying again cannot help.
+func (e *NewerError) Permanent() bool { return true }
+
+// DuplicateError reports a promotion that would open a second time: another one is active on the same branch of the same repo.
+type DuplicateError struct {
+	Repo      promotion.RepoKey
+	Promotion string
+	Branch    string
+}
+
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("promotion %s: another one is already open on %s of %s", e.Promotion, e.Branch, e.Repo)
+}
+
+// TamperedError reports an audit trail that is not as it was written.
+type TamperedError struct {
+	Seq    int64 // the first entry that is wrong or missing
+	Reason string
+}
+
+func (e *TamperedError) Error() string { return fmt.Sprintf("audit entry %d: %s", e.Seq, e.Reason) }
+
+// Hint says what to do.
+func (e *TamperedError) Hint() string {
+	return "compare with the last export; entries before this one are as they were written"
+}

@@ -111,7 +111,10 @@ func Infer(current string) (Rule, error) {
 			"pre-releases are left out",
 	}
 	if prerelease {
-		rule.say += ", although one runs; to take them too write " + must(Semver(">="+core+"-0")).yaml
+		rule.say += ", although one runs"
+		if parts == 3 && impl.suffix == "" {
+			rule.say += "; to take them too write " + must(Semver(">="+core+"-0")).yaml
+		}
 	}
 	return rule, nil
 }
@@ -130,52 +133,59 @@ func noRule(tag, reason string, suggested Rule) *NoRuleError {
 
 // suggest finds what kind of tag it is, and the rule for its kind.
 func suggest(tag string) *NoRuleError {
-	if dateLike.MatchString(tag) && numbers(tag) != nil {
-		return noRule(tag, "looks like a date", must(Regex(generalise(tag, true), Numeric)))
-	}
-	if digitsOnly.MatchString(tag) {
+	pattern, numbered := generalise(tag)
+	v, _ := parseVersion(tag)
+	switch {
+	case digitsOnly.MatchString(tag) && !dateLike.MatchString(tag):
 		return noRule(tag, "is a bare number: it may be a build's, or a moving tag", must(Regex(`(\d+)`, Numeric)))
-	}
-	if hexWord.MatchString(tag) {
-		return noRule(tag, "looks like a commit, which has no order", must(Regex(`g?[0-9a-f]{7,64}`, Newest)))
-	}
-	if v, _ := parseVersion(tag); v != nil {
-		return noRule(tag, "is a version with a build in it, which semantic versions do not order", must(Regex(generalise(tag, false), Newest)))
-	}
-	generalised := generalise(tag, false)
-	if generalised == regexp.QuoteMeta(tag) {
+	case numbers(tag) != nil && dateLike.MatchString(tag):
+		return noRule(tag, "looks like a date", must(Regex("("+pattern+")", Numeric)))
+	case numbers(tag) != nil && v != nil:
+		return noRule(tag, "is a version with a build number, which semantic versions rank below the version", must(Regex("("+pattern+")", Numeric)))
+	case numbers(tag) != nil:
+		return noRule(tag, "is not a version of three numbers", must(Regex("("+pattern+")", Numeric)))
+	case hexWord.MatchString(tag):
+		return noRule(tag, "looks like a commit, which has no order", must(Regex(commit, Newest)))
+	case v != nil:
+		return noRule(tag, "is a version with a build in it, which semantic versions do not order", must(Regex(pattern, Newest)))
+	case pattern == regexp.QuoteMeta(tag), leadingWord.FindString(tag) != "" && !strings.ContainsAny(tag, "._-"): // main, v1
 		return noRule(tag, "is not a version; it looks like a tag that moves", must(Follow(tag)))
+	case numbered == 1: // build-123
+		return noRule(tag, "is not a version", must(Regex(strings.Replace(pattern, number, "("+number+")", 1), Numeric)))
 	}
-	if leadingWord.FindString(tag) != "" && !strings.ContainsAny(tag, "._-") { // v1, pr12, stable2
-		return noRule(tag, "is not a version; it looks like a tag that moves", must(Follow(tag)))
-	}
-	return noRule(tag, "is not a version", must(Regex(generalised, Newest)))
+	return noRule(tag, "is not a version", must(Regex(pattern, Newest)))
 }
 
-var word = regexp.MustCompile(`[A-Za-z0-9]+`)
+const (
+	number = `\d+`
+	commit = `g?[0-9a-f]{7,64}`
+)
 
 // generalise writes the pattern of tags that look like this one: any number where it has a number, any commit where it has
-// one, and its other words as they are. Captured, all of it is one group.
-func generalise(tag string, captured bool) string {
+// one, and its other words as they are. It counts the numbers, as none where there is a commit too.
+func generalise(tag string) (pattern string, numbered int) {
 	var b strings.Builder
-	at := 0
+	at, commits := 0, 0
 	for _, span := range word.FindAllStringIndex(tag, -1) {
 		b.WriteString(regexp.QuoteMeta(tag[at:span[0]]))
 		at = span[1]
 		switch text := tag[span[0]:span[1]]; {
-		case digitsOnly.MatchString(text):
-			b.WriteString(`\d+`)
-		case hexWord.MatchString(text) && hasDigit.MatchString(text):
-			b.WriteString(`g?[0-9a-f]{7,64}`)
+		case hexWord.MatchString(text) && hasDigit.MatchString(text) && !digitsOnly.MatchString(text):
+			b.WriteString(commit)
+			commits++
 		default:
-			b.WriteString(digits.ReplaceAllString(text, `\d+`))
+			b.WriteString(digits.ReplaceAllString(text, number))
+			numbered += len(digits.FindAllString(text, -1))
 		}
 	}
 	b.WriteString(regexp.QuoteMeta(tag[at:]))
-	if captured {
-		return "(" + b.String() + ")"
+	if commits > 0 {
+		numbered = 0
 	}
-	return b.String()
+	return b.String(), numbered
 }
 
-var digits = regexp.MustCompile(`[0-9]+`)
+var (
+	word   = regexp.MustCompile(`[A-Za-z0-9]+`)
+	digits = regexp.MustCompile(`[0-9]+`)
+)

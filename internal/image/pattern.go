@@ -31,10 +31,13 @@ func ParsePattern(s string) (Pattern, error) {
 		return wrong("it is longer than 255 characters", right)
 	case strings.Contains(s, "@"):
 		return wrong("it has a digest", right)
-	case strings.LastIndexByte(s, ':') > strings.LastIndexByte(s, '/') && strings.Contains(s, "/"):
+	case strings.LastIndexByte(s, ':') > strings.LastIndexByte(s, '/'):
 		return wrong("it has a tag", right+"; which tags are taken stands under tags:")
 	case strings.ContainsAny(s, "?[{") && !strings.HasPrefix(s, "["):
 		return wrong("only * and ** are wildcards", right)
+	}
+	if !ascii(s) {
+		return wrong("it has letters that no image's name has", right)
 	}
 	if !strings.Contains(s, "*") {
 		name, err := ParseName(s)
@@ -96,23 +99,35 @@ func (p Pattern) IsZero() bool { return p.elements == nil }
 func ComparePatterns(a, b Pattern) int {
 	for i := range min(len(a.elements), len(b.elements)) {
 		x, y := a.elements[i], b.elements[i]
-		if order := cmp.Or(cmp.Compare(breadth(x), breadth(y)), cmp.Compare(len(y), len(x))); order != 0 && breadth(x)+breadth(y) > 0 {
+		kind := breadth(x)
+		if order := cmp.Compare(kind, breadth(y)); order != 0 {
+			return order
+		}
+		if order := cmp.Compare(len(y), len(x)); order != 0 && kind != plain {
 			return order
 		}
 	}
 	return cmp.Or(cmp.Compare(len(b.elements), len(a.elements)), strings.Compare(a.text, b.text))
 }
 
+// How much an element of a pattern stands for.
+const (
+	plain = iota
+	partly
+	anyElement
+	anyPath
+)
+
 func breadth(element string) int {
 	switch {
 	case element == "**":
-		return 3
+		return anyPath
 	case element == "*":
-		return 2
+		return anyElement
 	case strings.Contains(element, "*"):
-		return 1
+		return partly
 	}
-	return 0
+	return plain
 }
 
 func matchElement(pattern, text string) bool {

@@ -1,9 +1,9 @@
 package image
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // Name is a repository together with its registry host, in canonical form: registry.acme.io/shop/web. Images of Docker Hub
@@ -76,7 +76,7 @@ type ParseError struct {
 }
 
 func (e *ParseError) Error() string {
-	return fmt.Sprintf("%q is no image reference: %s", e.Text, e.Reason)
+	return cut(e.Text) + " is no image reference: " + e.Reason
 }
 
 // Permanent tells that trying again with the same text cannot help.
@@ -104,8 +104,11 @@ func ParseName(s string) (Name, error) {
 	if s == "" {
 		return "", &ParseError{s, "it is empty"}
 	}
-	if len(s) > 255 {
-		return "", &ParseError{s[:64] + "…", "it is longer than 255 characters"}
+	if len(s) > maxName {
+		return "", &ParseError{s, tooLong}
+	}
+	if !ascii(s) { // before any lower-casing, which would make an ASCII k of the Kelvin sign
+		return "", &ParseError{s, "it has letters outside of ASCII"}
 	}
 	host, repository, found := strings.Cut(s, "/")
 	if !found || !isHost(host) {
@@ -124,7 +127,20 @@ func ParseName(s string) (Name, error) {
 	if host == dockerHub && !strings.Contains(repository, "/") {
 		repository = "library/" + repository
 	}
-	return Name(host + "/" + repository), nil
+	name := Name(host + "/" + repository)
+	if len(name) > maxName {
+		return "", &ParseError{s, tooLong}
+	}
+	return name, nil
+}
+
+const (
+	maxName = 255
+	tooLong = "it is longer than 255 characters"
+)
+
+func ascii(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // dockerHub is the host of images that are written without one.

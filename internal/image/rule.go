@@ -2,6 +2,7 @@ package image
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -201,11 +202,11 @@ func (f followRule) moving() bool { return true }
 // quote writes a YAML scalar that is a string whatever it looks like.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// cut quotes what a person wrote for an error, shortened where it is longer than any sensible rule.
+// cut quotes text for an error: without control characters, and shortened where it is longer than anything sensible.
 func cut(s string) string {
 	const most = 120
 	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
+		s = s[:most] + "…"
 	}
-	return quote(s)
+	return strconv.Quote(s)
 }

@@ -201,6 +201,7 @@ type Running struct {
 	SHA         string                      `json:"sha,omitempty"` // the commit that is rolled out; empty while nothing is known
 	State       string                      `json:"state"`         // of the newest rollout: running, succeeded, failed, unknown
 	URL         string                      `json:"url,omitempty"` // its log
+	At          time.Time                   `json:"at,omitzero"`   // when the newest rollout began
 	Images      map[image.Name]RunningImage `json:"images,omitempty"`
 }
 

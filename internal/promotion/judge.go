@@ -1,0 +1,95 @@
+package promotion
+
+import (
+	"time"
+
+	"github.com/boatlift/boatlift/internal/gate"
+)
+
+// verdict judges a promotion. Two rules are not for anybody to leave out: what the bot cannot merge as it stands, and no downgrade.
+func (p *planner) verdict(env Environment, pr *Promotion) gate.Verdict {
+	facts := p.facts(env, pr)
+	v := p.w.Judge(facts, p.policies(env))
+	rulings := v.Rulings
+	for _, c := range facts.Changes {
+		if c.Downgrade {
+			rulings = append([]gate.Ruling{{
+				Policy: "downgrade", State: gate.Deny, Say: c.ToTag + " is older than what " + env.Name + " has of " + c.Image.Base(),
+			}}, rulings...)
+			break
+		}
+	}
+	return gate.Judge(rulings...)
+}
+
+// shown notes the verdict on the promotion, and since when all but approvals allows.
+func (p *planner) shown(pr *Promotion, v gate.Verdict) {
+	pr.Gate = &v
+	switch {
+	case !allButApprovals(v):
+		pr.GreenAt = time.Time{}
+	case pr.GreenAt.IsZero():
+		pr.GreenAt = p.w.Now
+	}
+}
+
+// judge shows the gate on every open pull request where it changed, rebuilds what conflicts, and merges where the configuration
+// leaves that to the bot.
+func (p *planner) judge(env Environment, active []*Promotion) {
+	for _, pr := range active {
+		pull, seen := p.w.Pulls[pr.PullRequest]
+		if pr.PullRequest == 0 || !seen || pull.State != PullOpen || pr.State != Open {
+			continue
+		}
+		v := p.verdict(env, pr)
+		p.wake(v.Until)
+		if p.w.Now.Before(pr.RetryAt) {
+			p.wake(pr.RetryAt)
+			continue
+		}
+		before := pr.Gate
+		head := pr.GateHead
+		p.shown(pr, v)
+		if pull.Conflicting && !pull.Foreign && !pr.Modified && pr.Base != p.w.Base {
+			p.do(Rebuild{Promotion: *pr, Why: "base moved and the pull request conflicts with it", Verdict: v})
+			continue
+		}
+		if before == nil || head != pull.Head || fingerprint(*before) != fingerprint(v) {
+			pr.GateHead = pull.Head
+			p.do(ShowGate{Promotion: *pr, Verdict: v})
+		}
+		if p.mayMerge(env, pr, pull, v) {
+			p.do(Merge{Promotion: *pr, Head: pull.Head})
+		}
+	}
+}
+
+// mayMerge tells whether the bot itself merges now.
+func (p *planner) mayMerge(env Environment, pr *Promotion, pull Pull, v gate.Verdict) bool {
+	if v.State != gate.Allow || pull.Draft || pull.Conflicting || pull.Foreign || pr.Modified {
+		return false
+	}
+	switch env.Merge {
+	case MergeAuto:
+		return true
+	case MergeApproved:
+		return approvedSince(pull.Approvals, pr)
+	default:
+		return false
+	}
+}
+
+// approvedSince tells whether a person approved exactly this head after everything else had turned green, and nobody objects.
+func approvedSince(approvals []gate.Approval, pr *Promotion) bool {
+	approved := false
+	for _, a := range approvals {
+		if !a.CanWrite || a.Author {
+			continue
+		}
+		if !a.Approved {
+			return false
+		}
+		approved = approved || (a.OnHead && !pr.GreenAt.IsZero() && !a.At.Before(pr.GreenAt))
+	}
+	return approved
+}

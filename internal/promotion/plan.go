@@ -1,0 +1,375 @@
+package promotion
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/gate"
+	"github.com/boatlift/boatlift/internal/image"
+)
+
+// Plan decides what is to be done for one infra repo. While the decision has Asks, it is not complete: resolve them, put the answers
+// into the world, and plan again.
+func Plan(w World) Decision {
+	p := &planner{w: w, listings: map[string][]Listing{}, rejections: slices.Clone(w.Rejections), holds: slices.Clone(w.Holds)}
+	for _, l := range w.Listings {
+		p.listings[l.Environment] = append(p.listings[l.Environment], l)
+	}
+	p.finishEnded()
+	for _, env := range w.Config.Environments {
+		p.environment(env)
+	}
+	p.orphans()
+	p.others()
+	return p.d
+}
+
+type planner struct {
+	w          World
+	d          Decision
+	listings   map[string][]Listing // by environment
+	rejections []Rejection          // as they will be after the actions so far
+	holds      []Hold
+}
+
+func (p *planner) do(a Action) { p.d.Actions = append(p.d.Actions, a) }
+
+func (p *planner) note(n Note) {
+	p.d.Notes = append(p.d.Notes, n)
+	p.wake(n.Until)
+}
+
+// wake remembers the earliest moment at which the clock alone may change the decision.
+func (p *planner) wake(at time.Time) {
+	if !at.IsZero() && (p.d.Wake.IsZero() || at.Before(p.d.Wake)) {
+		p.d.Wake = at
+	}
+}
+
+// environment decides for one environment: first what became of its promotions, then what is wanted now, then which pull requests
+// stay, and last what the gate says of them.
+func (p *planner) environment(env Environment) {
+	if env.Mode == Off {
+		return
+	}
+	promotions := p.promotions(env.Name)
+	for _, pr := range promotions {
+		p.follow(env, pr)
+	}
+	p.findReverts(env, promotions)
+	wishes := p.wishes(env, promotions)
+	if p.w.ReadOnly != "" || env.Mode == Observe {
+		p.onlyObserve(env, wishes)
+		return
+	}
+	active := p.dropStale(env, promotions)
+	active = p.choose(env, active, wishes)
+	p.judge(env, active)
+}
+
+// promotions are working copies of an environment's promotions, oldest first.
+func (p *planner) promotions(environment string) []*Promotion {
+	var all []*Promotion
+	for _, pr := range p.w.Promotions {
+		if pr.Release.Environment == environment {
+			all = append(all, &pr)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *Promotion) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+// finishEnded closes what has ended but whose pull request or branch is still there because an earlier turn did not get so far.
+func (p *planner) finishEnded() {
+	if p.w.ReadOnly != "" {
+		return
+	}
+	for _, pr := range p.w.Promotions {
+		if pr.State.Active() || !(pr.ToClose || pr.ToDelete) {
+			continue
+		}
+		if pull, seen := p.w.Pulls[pr.PullRequest]; seen && pull.State == PullMerged && pr.MergedAt.IsZero() {
+			continue // follow sees to it
+		}
+		p.do(Close{Promotion: pr, By: p.byID(pr.SupersededBy)})
+	}
+}
+
+func (p *planner) byID(id string) *Promotion {
+	for _, pr := range p.w.Promotions {
+		if id != "" && pr.ID == id {
+			return &pr
+		}
+	}
+	return nil
+}
+
+// orphans ends the promotions of environments that the configuration does not name any more.
+func (p *planner) orphans() {
+	if p.w.ReadOnly != "" {
+		return
+	}
+	for _, pr := range p.w.Promotions {
+		if _, known := p.w.Config.Environment(pr.Release.Environment); !known && pr.State.Active() {
+			p.end(&pr, Stale, "the environment "+pr.Release.Environment+" is not in .boatlift.yaml any more", nil)
+		}
+	}
+}
+
+// end gives a promotion its last state and closes its pull request, unless a person's commits are on it.
+func (p *planner) end(pr *Promotion, state State, reason string, by *Promotion) {
+	pr.State, pr.Reason, pr.EndedAt = state, reason, p.w.Now
+	if by != nil {
+		pr.SupersededBy = by.ID
+	}
+	if pr.Modified {
+		pr.Reason += "; its branch carries commits of a person, so the pull request is left open"
+		p.do(Record{Promotion: *pr, What: pr.Reason})
+		return
+	}
+	pr.ToClose, pr.ToDelete = true, true
+	p.do(Close{Promotion: *pr, By: by})
+}
+
+// dropStale ends the active promotions that base has moved past, and returns those that go on.
+func (p *planner) dropStale(env Environment, promotions []*Promotion) []*Promotion {
+	var active []*Promotion
+	for _, pr := range promotions {
+		if !pr.State.Active() {
+			continue
+		}
+		if reason := p.passed(env, pr.Release); reason != "" {
+			p.end(pr, Stale, reason, nil)
+			continue
+		}
+		active = append(active, pr)
+	}
+	return active
+}
+
+// passed says how base has moved past a release; empty if it has not.
+func (p *planner) passed(env Environment, r Release) string {
+	for _, c := range r.Changes {
+		lists := p.listsOf(env, c.Image)
+		if len(lists) == 0 {
+			return fmt.Sprintf("no kustomization of %s lists %s any more", env.Name, c.Image)
+		}
+		switch p.standing(env, c.Image, p.seen(c.Image, c.Tag, c.Digest)) {
+		case reached:
+			return fmt.Sprintf("%s already has %s %s", env.Name, c.Image.Base(), c.Tag)
+		case older:
+			return fmt.Sprintf("%s has %s %s by now, which is newer than %s", env.Name, c.Image.Base(), p.current(env, c.Image).Tag, c.Tag)
+		}
+	}
+	return ""
+}
+
+// standing is how an image that is wanted compares with what the kustomizations of an environment say.
+type standing int
+
+const (
+	unranked standing = iota // the rule cannot rank them
+	newer                    // at least one entry would move up, and none down
+	older                    // at least one entry would move down
+	reached                  // every entry has it
+)
+
+func (p *planner) standing(env Environment, name image.Name, want image.Seen) standing {
+	rule, _, err := p.rule(env, name)
+	if err != nil {
+		return unranked
+	}
+	result := reached
+	for _, l := range p.listsOf(env, name) {
+		has := p.seen(name, l.Tag, l.Digest)
+		switch {
+		case rule.Older(want, has):
+			return older
+		case !differs(env.Pin, l, want.Tag, want.Digest) || result == newer:
+		case rule.Newer(want, has):
+			result = newer
+		case !rule.Comparable(want, has):
+			result = unranked
+		}
+	}
+	return result
+}
+
+// downgrades tells whether a change would put an older image than base has.
+func (p *planner) downgrades(env Environment, c Change) bool {
+	return p.standing(env, c.Image, p.seen(c.Image, c.Tag, c.Digest)) == older
+}
+
+func (p *planner) listsOf(env Environment, name image.Name) []Listing {
+	var lists []Listing
+	for _, l := range p.listings[env.Name] {
+		if l.Image == name {
+			lists = append(lists, l)
+		}
+	}
+	return lists
+}
+
+// seen finds when a tag was first seen at a digest. Where only a digest is written, the tag under which it came is looked up.
+func (p *planner) seen(name image.Name, tag string, digest image.Digest) image.Seen {
+	if tag == "" {
+		tag = p.tagOf(name, digest)
+	}
+	for _, k := range p.w.Tags[name] {
+		if k.Tag == tag && (digest == "" || k.Digest == digest) {
+			return image.Seen{Tag: tag, Digest: digest, First: k.First}
+		}
+	}
+	return image.Seen{Tag: tag, Digest: digest}
+}
+
+func (p *planner) tagOf(name image.Name, digest image.Digest) string {
+	if digest == "" {
+		return ""
+	}
+	for _, k := range p.w.Tags[name] {
+		if k.Digest == digest {
+			return k.Tag
+		}
+	}
+	for _, pr := range p.w.Promotions {
+		for _, c := range pr.Release.Changes {
+			switch {
+			case c.Image != name:
+			case c.Digest == digest:
+				return c.Tag
+			case c.FromDigest == digest:
+				return c.FromTag
+			}
+		}
+	}
+	return ""
+}
+
+// rule is the tag rule of an image: as written, or inferred from the tag that base has.
+func (p *planner) rule(env Environment, name image.Name) (rule image.Rule, wanted bool, err error) {
+	rule, wanted = env.Rule(name)
+	if !wanted || !rule.IsZero() {
+		return rule, wanted, nil
+	}
+	var tag string
+	for _, l := range p.listsOf(env, name) {
+		if tag = p.seen(name, l.Tag, l.Digest).Tag; tag != "" {
+			break
+		}
+	}
+	rule, err = image.Infer(tag)
+	return rule, true, err
+}
+
+// current is the newest of what the kustomizations of an environment say of an image.
+func (p *planner) current(env Environment, name image.Name) image.Seen {
+	rule, _, err := p.rule(env, name)
+	var newest image.Seen
+	for i, l := range p.listsOf(env, name) {
+		s := p.seen(name, l.Tag, l.Digest)
+		if i == 0 || (err == nil && rule.Older(newest, s)) {
+			newest = s
+		}
+	}
+	return newest
+}
+
+// differs tells whether an entry would change if it were set to tag and digest.
+func differs(pin Pin, l Listing, tag string, digest image.Digest) bool {
+	switch pin {
+	case PinDigest:
+		return l.Digest != digest
+	case PinTag:
+		return l.Tag != tag
+	default:
+		return l.Tag != tag || l.Digest != digest
+	}
+}
+
+// others shows the gate on the pull requests of other people, so that a required check never blocks what has nothing to do with images.
+func (p *planner) others() {
+	proposes := slices.ContainsFunc(p.w.Config.Environments, func(e Environment) bool { return e.Mode == Propose })
+	if p.w.ReadOnly != "" || !proposes {
+		return
+	}
+	for _, o := range p.w.Others {
+		verdict := gate.Judge(gate.Ruling{Policy: "images", State: gate.Allow, Say: "no image of an environment changes"})
+		switch {
+		case o.Problem != "":
+			verdict = gate.Judge(gate.Ruling{Policy: "images", State: gate.Deny, Say: o.Problem})
+		case len(o.Changes) > 0:
+			if judged := p.judgeOther(o); judged.Rulings != nil {
+				verdict = judged
+			}
+		}
+		p.wake(verdict.Until)
+		if shown := fingerprint(verdict); shown != o.Shown {
+			p.do(ShowOther{Number: o.Number, Head: o.Head, Verdict: verdict, Shown: shown})
+		}
+	}
+}
+
+func (p *planner) judgeOther(o Other) gate.Verdict {
+	var rulings []gate.Ruling
+	names := make([]string, 0, len(o.Changes))
+	for name := range o.Changes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		env, ok := p.w.Config.Environment(name)
+		if !ok || env.Mode == Off || env.Mode == Observe {
+			continue
+		}
+		facts := gate.Facts{
+			Now: p.w.Now, Environment: name, Changes: o.Changes[name], After: p.after(env, o.Changes[name]), Head: o.Head,
+			OpenCount: p.countActive(name),
+		}
+		for _, c := range o.Changes[name] {
+			if reason := p.heldBecause(name, c.Image); reason != "" {
+				facts.Held = reason
+			}
+		}
+		for _, r := range p.w.Judge(facts, p.policies(env)).Rulings {
+			if len(names) > 1 {
+				r.Policy = name + ": " + r.Policy
+			}
+			rulings = append(rulings, r)
+		}
+	}
+	if rulings == nil {
+		return gate.Verdict{}
+	}
+	return gate.Judge(rulings...)
+}
+
+func (p *planner) countActive(environment string) int {
+	n := 0
+	for _, pr := range p.w.Promotions {
+		if pr.Release.Environment == environment && pr.State.Active() {
+			n++
+		}
+	}
+	return n
+}
+
+// policies are those of the organisation and those of the environment: the second can only make the first stricter.
+func (p *planner) policies(env Environment) []gate.Use {
+	return append(slices.Clone(p.w.Require), env.Policies...)
+}
+
+// fingerprint tells two shown verdicts apart.
+func fingerprint(v gate.Verdict) string {
+	var b strings.Builder
+	b.WriteString(string(v.State))
+	for _, r := range v.Rulings {
+		fmt.Fprintf(&b, "\n%s|%s|%s|%s|%s", r.Policy, r.State, r.Say, r.Detail, r.Until.UTC().Format(time.RFC3339))
+	}
+	return b.String()
+}

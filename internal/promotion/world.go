@@ -1,0 +1,102 @@
+package promotion
+
+import (
+	"time"
+
+	"github.com/boatlift/boatlift/internal/gate"
+	"github.com/boatlift/boatlift/internal/image"
+)
+
+// World is everything Plan looks at: one infra repo as it was just observed, and what is remembered of it.
+type World struct {
+	Now      time.Time
+	Repo     RepoKey
+	FullName string
+	Base     string // head commit of the default branch
+	Config   Config
+	ReadOnly string // why nothing may be written to the repository just now; empty if it may
+
+	Listings  []Listing              // what base sets now
+	Previous  []Listing              // what it set when it was last looked at; nil at first sight
+	FirstSeen map[Listed]time.Time   // since when an environment lists an image: older pushes are not proposed
+	Running   map[string]Running     // what this repository's environments demonstrably run, by environment name
+	Upstream  map[EnvRef]Upstream    // what the environments named in `after` are and run, by reference as written
+	Tags      map[image.Name][]Known // tags that were pushed since the bot listens
+
+	Promotions []Promotion  // all that have not ended, and the recently ended
+	Pulls      map[int]Pull // their pull requests, and reopened ones
+	Others     []Other      // open pull requests of other people
+	Rejections []Rejection
+	Holds      []Hold
+
+	// Judge evaluates policies. It must be pure.
+	Judge func(gate.Facts, []gate.Use) gate.Verdict
+	// Require are the policies of the organisation, judged besides those of the environment.
+	Require []gate.Use
+}
+
+// Listed is an image in an environment.
+type Listed struct {
+	Environment string
+	Image       image.Name
+}
+
+// Known is a tag that was pushed, and what the registry says of it now.
+type Known struct {
+	image.Seen           // Digest as resolved at the registry; empty while it has not been asked
+	Problem    string    // why the registry could not be asked
+	Gone       bool      // the registry does not have the tag any more
+	RetryAt    time.Time // when it is asked again after a problem
+}
+
+// Upstream is an environment that others come after.
+type Upstream struct {
+	Problem    string       // why it cannot be judged, for people; empty if it can
+	Running    Running      //
+	Listed     []image.Name // the images its kustomizations list
+	Promotions []Promotion  // its active ones, for links
+}
+
+// PullState is whether a pull request is open, closed without a merge, or merged.
+type PullState string
+
+// The states of a pull request.
+const (
+	PullOpen   PullState = "open"
+	PullClosed PullState = "closed"
+	PullMerged PullState = "merged"
+)
+
+// Person is somebody, or some machine, that acted on a pull request.
+type Person struct {
+	Login    string
+	Bot      bool // an app or bot account, this bot included
+	CanWrite bool // may write to the repository
+}
+
+// Pull is a pull request of a promotion as the forge shows it.
+type Pull struct {
+	Number      int
+	URL         string
+	State       PullState
+	Draft       bool
+	Head        string // the head commit
+	Foreign     bool   // the head commit, or one below it, was not made by the bot
+	NoBranch    bool   // the head branch is gone
+	Conflicting bool   // the forge knows that it cannot be merged without conflict
+	ClosedBy    Person
+	MergedBy    Person
+	MergedAt    time.Time
+	MergeCommit string
+	Approvals   []gate.Approval
+	Checks      map[string]string
+}
+
+// Other is an open pull request that is not the bot's.
+type Other struct {
+	Number  int
+	Head    string
+	Shown   string                   // what the bot's check on this head last showed; empty if nothing yet
+	Changes map[string][]gate.Change // image changes by environment; empty if it touches none
+	Problem string                   // why its changes could not be read
+}

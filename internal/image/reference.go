@@ -162,6 +162,20 @@ func canonicalHost(host string) string {
 	return host
 }
 
+// NewName joins a registry's host and a repository below it, both as a registry or its notification says them. Unlike in
+// ParseName the host is known to be one, so a host that could be a Docker Hub user (registry, without dot or port) is refused
+// instead of taken for one.
+func NewName(host, repository string) (Name, error) {
+	name, err := ParseName(host + "/" + repository)
+	if err != nil {
+		return "", err
+	}
+	if !isHost(host) || strings.Contains(host, "/") {
+		return "", &ParseError{host, "a registry's host has a dot or a port, or is localhost"}
+	}
+	return name, nil
+}
+
 // Parse parses name[:tag][@digest].
 func Parse(s string) (Ref, error) {
 	rest, digestText, hasDigest := strings.Cut(s, "@")

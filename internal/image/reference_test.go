@@ -57,6 +57,28 @@ func TestParseNameRefuses(t *testing.T) {
 	}
 }
 
+func TestNewName(t *testing.T) {
+	for in, want := range map[[2]string]Name{
+		{"Registry.Acme.io", "Shop/Web"}:  "registry.acme.io/shop/web",
+		{"127.0.0.1:5055", "team/api"}:    "127.0.0.1:5055/team/api",
+		{"index.docker.io", "nginx"}:      "docker.io/library/nginx",
+		{"localhost", "web"}:              "localhost/web",
+		{"registry:5000", "web"}:          "registry:5000/web",
+		{"registry", "web"}:               "", // would be a user of Docker Hub
+		{"", "shop/web"}:                  "",
+		{"registry.acme.io", ""}:          "",
+		{"registry.acme.io/shop", "web"}:  "",
+		{"registry.acme.io", "/web"}:      "",
+		{"registry.acme.io", "web:1"}:     "",
+		{"user@registry.acme.io", "web"}:  "",
+		{"https://registry.acme.io", "w"}: "",
+	} {
+		if got, err := NewName(in[0], in[1]); got != want || (err == nil) != (want != "") {
+			t.Errorf("NewName(%q, %q) = %q, %v; want %q", in[0], in[1], got, err, want)
+		}
+	}
+}
+
 func TestNameParts(t *testing.T) {
 	name := Name("registry.acme.io:5000/shop/web")
 	for what, got := range map[string][2]string{

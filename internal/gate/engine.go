@@ -1,0 +1,314 @@
+package gate
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	_ "time/tzdata" // freeze windows need time zones also where the machine has none
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/interpreter"
+
+	"github.com/boatlift/boatlift/policies"
+)
+
+// The built-in policies: judged for every pull request, whatever the configuration says; after where there is anything to come
+// after.
+const (
+	policyHeld  = "held"
+	policyAfter = "after"
+)
+
+const (
+	// costLimit is the work that one expression may do, in CEL's units; the dearest shipped one, over a hundred changes, needs
+	// less than a hundredth.
+	costLimit = 1_000_000
+	// deadline bounds a whole verdict. It is a backstop for a starved machine: the cost limit is what stops a hostile policy.
+	deadline = 5 * time.Second
+)
+
+// Engine judges by compiled policies. It is never changed after New, and safe for concurrent use.
+type Engine struct {
+	policies map[string]*policy
+	names    []string // sorted
+	schema   *schema
+	deadline time.Duration
+}
+
+// New compiles the policies that ship with the bot and those in the sources: every *.yaml in the root of each but *_test.yaml.
+// A policy cannot take the name of another. The error joins a *FileError for each thing that is wrong in any file.
+func New(sources ...fs.FS) (*Engine, error) {
+	return newEngine(costLimit, sources...)
+}
+
+func newEngine(limit uint64, sources ...fs.FS) (*Engine, error) {
+	adapter := types.NewEmptyRegistry()
+	schema, err := newSchema(adapter, Facts{})
+	if err != nil {
+		return nil, fmt.Errorf("read the shape of the facts: %w", err)
+	}
+	funcs := newFunctions(adapter, &zones{})
+	c := &compiler{schema: schema, funcs: funcs, params: newParameterTypes(funcs), limit: limit}
+	e := &Engine{policies: map[string]*policy{}, schema: schema, deadline: deadline}
+
+	var errs []error
+	type loaded struct {
+		reader *reader
+		file   *policyFile
+		policy *policy
+	}
+	var all []loaded
+	for i, source := range append([]fs.FS{policies.FS}, sources...) {
+		if i > 0 && isShipped(source) {
+			continue // they are there already
+		}
+		files, err := policyFiles(source)
+		if err != nil {
+			return nil, fmt.Errorf("list policies: %w", err)
+		}
+		for _, name := range files {
+			body, err := readBody(source, name)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("read policy: %w", err))
+				continue
+			}
+			r := &reader{file: name}
+			file := r.policy(body)
+			if file == nil || len(r.errs) > 0 {
+				errs = append(errs, r.errs...)
+				continue
+			}
+			file.Shipped = i == 0
+			if file.Builtin && !file.Shipped {
+				errs = append(errs, &FileError{File: name, Reason: "only policies that ship with the bot can be built in"})
+			}
+			if other, taken := e.policies[file.Name]; taken {
+				errs = append(errs, &FileError{File: name, Reason: fmt.Sprintf("the name %q is taken by %s", file.Name, other.File)})
+				continue
+			}
+			p := c.prepare(r, file)
+			e.policies[file.Name] = p
+			e.names = append(e.names, file.Name)
+			all = append(all, loaded{r, file, p})
+		}
+	}
+	slices.Sort(e.names)
+	compiled := make([]*policy, len(all))
+	for i, l := range all {
+		compiled[i] = l.policy
+	}
+	env, err := c.environment(compiled)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the language of policies: %w", err)
+	}
+	for _, l := range all {
+		if len(l.reader.errs) == 0 {
+			c.compile(env, l.reader, l.file, l.policy)
+		}
+		errs = append(errs, l.reader.errs...)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return e, nil
+}
+
+// isShipped tells whether the source is that of the policies which ship with the bot.
+func isShipped(source fs.FS) bool {
+	e, ok := source.(embed.FS)
+	return ok && e == policies.FS
+}
+
+const testSuffix = "_test.yaml"
+
+// policyFiles are the names of the policies' files in the root of a source, sorted.
+func policyFiles(source fs.FS) ([]string, error) {
+	files, err := fs.Glob(source, "*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := fs.ReadDir(source, "."); err != nil { // Glob hides what keeps it from looking
+		return nil, err
+	}
+	return slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, testSuffix) || path.Base(name)[0] == '.' }), nil
+}
+
+// Judge asks every policy whether the pull request may be merged now: the built-in ones first, then the uses in their order, each
+// with one ruling. Whatever cannot be judged is denied with a sentence: an unknown policy, a wrong parameter, an error, too much
+// work, no time left. It never panics. Equal arguments give equal verdicts, unless time runs out.
+func (e *Engine) Judge(ctx context.Context, f Facts, uses []Use) Verdict {
+	ctx, cancel := context.WithTimeout(ctx, e.deadline)
+	defer cancel()
+	facts := e.schema.value(reflect.ValueOf(f))
+	rulings := make([]Ruling, 0, len(uses)+2)
+	rulings = append(rulings, e.judge(ctx, f, facts, e.policies[policyHeld], nil))
+	if len(f.After) > 0 {
+		rulings = append(rulings, e.judge(ctx, f, facts, e.policies[policyAfter], nil))
+	}
+	for _, use := range uses {
+		rulings = append(rulings, e.judgeUse(ctx, f, facts, use))
+	}
+	return Judge(rulings...)
+}
+
+// judgeUse resolves a use and judges it; what Check would refuse is denied.
+func (e *Engine) judgeUse(ctx context.Context, f Facts, facts ref.Val, use Use) Ruling {
+	p, params, errs := e.resolve(ctx, use)
+	if len(errs) > 0 {
+		return Ruling{
+			Policy: use.Policy,
+			State:  Deny,
+			Say:    sentence(errs[0].Error()),
+			Detail: "correct the policies in .boatlift.yaml, or under require: in boatlift.yaml",
+		}
+	}
+	return e.judge(ctx, f, facts, p, params)
+}
+
+// judge runs one policy. Its kind is left out where it failed, so that a failure is never taken for a missing approval.
+func (e *Engine) judge(ctx context.Context, f Facts, facts ref.Val, p *policy, params *object) (ruling Ruling) {
+	if params == nil {
+		params = &object{p.params, slices.Clone(p.defaults)}
+	}
+	if f.Rollback && p.SkippedOnRollback {
+		return Ruling{Policy: p.Name, State: Allow, Kind: p.Kind, Say: "not asked of a rollback: it brings back what ran here before"}
+	}
+	ruling, err := p.run(ctx, f.Now, facts, params)
+	if err != nil {
+		return Ruling{
+			Policy: p.Name,
+			State:  Deny,
+			Say:    sentence(fmt.Sprintf("%s could not be judged: %s", p.Name, explain(err))),
+			Detail: "what cannot be judged is denied; correct the policy or its parameters, or see what is not known",
+		}
+	}
+	return ruling
+}
+
+// run evaluates the expressions of a policy in the order in which its file's format has them.
+func (p *policy) run(ctx context.Context, now time.Time, facts ref.Val, params *object) (Ruling, error) {
+	vars := map[string]any{factsName: facts, paramsName: params}
+	for _, let := range p.lets {
+		v, err := evaluate[ref.Val](ctx, let.program, vars)
+		if err != nil {
+			return Ruling{}, err
+		}
+		vars[let.name] = v
+	}
+	state := Allow
+	if p.allow != nil {
+		allowed, err := evaluate[types.Bool](ctx, p.allow, vars)
+		if err != nil {
+			return Ruling{}, err
+		}
+		if !allowed {
+			state = Wait
+		}
+	}
+	if p.deny != nil {
+		denied, err := evaluate[types.Bool](ctx, p.deny, vars)
+		if err != nil {
+			return Ruling{}, err
+		}
+		if denied {
+			state = Deny
+		}
+	}
+	ruling := Ruling{Policy: p.Name, State: state, Kind: p.Kind}
+	vars[stateName] = types.String(state)
+	if p.until != nil {
+		v, err := evaluate[ref.Val](ctx, p.until, vars)
+		if err != nil {
+			return Ruling{}, err
+		}
+		// What is not ahead would only make the caller look again at once, for ever.
+		if until, ok := v.(types.Timestamp); ok && until.After(now) {
+			ruling.Until = until.UTC()
+		}
+	}
+	for _, text := range []struct {
+		program cel.Program
+		to      *string
+	}{{p.say[state], &ruling.Say}, {p.detail[state], &ruling.Detail}} {
+		if text.program == nil {
+			continue
+		}
+		s, err := evaluate[types.String](ctx, text.program, vars)
+		if err != nil {
+			return Ruling{}, err
+		}
+		*text.to = sentence(string(s))
+	}
+	if ruling.Say == "" {
+		ruling.Say = map[State]string{Allow: "allowed by ", Wait: "waiting for ", Deny: "denied by "}[state] + p.Name
+	}
+	return ruling, nil
+}
+
+// evaluate runs a program whose result the compiler checked to be a T.
+func evaluate[T ref.Val](ctx context.Context, program cel.Program, vars map[string]any) (result T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("internal error: %v", r)
+		}
+	}()
+	if err := ctx.Err(); err != nil {
+		return result, err
+	}
+	v, _, err := program.ContextEval(ctx, vars)
+	if err != nil {
+		return result, err
+	}
+	result, ok := v.(T)
+	if !ok {
+		return result, fmt.Errorf("the result is a %s", v.Type().TypeName())
+	}
+	return result, nil
+}
+
+// explain says in words for people why an evaluation failed.
+func explain(err error) string {
+	var cancelled interpreter.EvalCancelledError
+	switch {
+	case errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded:
+		return "it takes more work than a policy may do"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "time ran out"
+	case errors.Is(err, context.Canceled):
+		return "it was interrupted"
+	}
+	return err.Error()
+}
+
+// maxSentence bounds what a policy says, in bytes.
+const maxSentence = 2000
+
+// sentence makes text safe to show anywhere as one line: no line breaks, control or direction-changing characters, bounded. It is
+// not escaped for markdown or HTML.
+func sentence(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > maxSentence {
+		s = strings.ToValidUTF8(s[:maxSentence-len("…")], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,70 @@
+package gate
+
+import (
+	"slices"
+	"time"
+)
+
+// State is what one policy, or all of them together, say of a merge.
+type State string
+
+// The states, from the one that outranks the others: one denial denies, one wait waits.
+const (
+	Deny  State = "deny"
+	Wait  State = "wait"
+	Allow State = "allow"
+)
+
+// rank orders states by how much they outrank others.
+func (s State) rank() int { return slices.Index([]State{Allow, Wait, Deny}, s) }
+
+// Ruling is what one policy says, in a sentence that a person can act on.
+type Ruling struct {
+	Policy string    `json:"policy"`          // its name, as .boatlift.yaml writes it
+	State  State     `json:"state"`           //
+	Say    string    `json:"say"`             // one sentence, no full stop needed, plain text (not yet escaped for markdown or HTML)
+	Until  time.Time `json:"until,omitzero"`  // when the clock alone may change it: a wait ends, a freeze begins; zero if no clock does
+	Detail string    `json:"detail,omitzero"` // what a person can do about it
+	Kind   string    `json:"kind,omitempty"`  // KindApproval if people have to approve; empty for all else, and where judging failed
+}
+
+// Verdict is the answer to "may this be merged now?" with the ruling of every policy.
+type Verdict struct {
+	State   State     `json:"state"`
+	Rulings []Ruling  `json:"rulings"`
+	Until   time.Time `json:"until,omitzero"` // the earliest moment at which a clock may change the verdict; zero if none does
+}
+
+// Judge combines rulings: deny outranks wait outranks allow; no ruling at all allows. The verdict's Until is the earliest Until
+// of all rulings: a policy that allows now may wait later, and then the check on the pull request must not stay green.
+func Judge(rulings ...Ruling) Verdict {
+	v := Verdict{State: Allow, Rulings: rulings}
+	for _, r := range rulings {
+		if r.State.rank() > v.State.rank() {
+			v.State = r.State
+		}
+		if !r.Until.IsZero() && (v.Until.IsZero() || r.Until.Before(v.Until)) {
+			v.Until = r.Until
+		}
+	}
+	return v
+}
+
+// ApartFrom is the verdict without the rulings of a kind. Reviewers are asked when ApartFrom(KindApproval) allows: then nothing but
+// their approval is missing. The empty kind leaves nothing out.
+func (v Verdict) ApartFrom(kind string) Verdict {
+	if kind == "" {
+		return v
+	}
+	return Judge(slices.DeleteFunc(slices.Clone(v.Rulings), func(r Ruling) bool { return r.Kind == kind })...)
+}
+
+// Reason is the sentence that best explains the verdict: that of the first ruling which has the verdict's own state.
+func (v Verdict) Reason() string {
+	for _, r := range v.Rulings {
+		if r.State == v.State {
+			return r.Say
+		}
+	}
+	return "no policy objects"
+}

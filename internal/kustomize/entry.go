@@ -1,0 +1,183 @@
+package kustomize
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Entry is one item of a kustomization's images as it stands in a file. Empty means absent or null.
+type Entry struct {
+	Index     int    // position among the file's entries, from 0
+	Line      int    // 1-based, where the item's first key stands
+	Name      string // what the manifests call the image; often a placeholder, sometimes a pattern
+	NewName   string
+	NewTag    string // may carry a digest: "1.2@sha256:…"
+	Digest    string
+	TagSuffix string
+
+	// Marked is true where a Flux setter marker stands on one of the item's lines: another controller owns that line.
+	Marked bool
+	// Deprecated is true for an entry of imageTags, the old name of images: kustomize applies it, Edit refuses it.
+	Deprecated bool
+}
+
+// Image is the image that the entry deploys: NewName where there is one, else Name.
+func (e Entry) Image() string {
+	if e.NewName != "" {
+		return e.NewName
+	}
+	return e.Name
+}
+
+// Read lists the images that a kustomization sets, in the order of the file. It is lenient: what [Edit] would refuse is listed
+// too, with merge keys and aliases resolved, as long as the file is YAML within bounds; else the error is a [*RefusedError].
+// Of several documents the first counts, as in kustomize.
+func Read(path string, src []byte) ([]Entry, error) {
+	d, err := parse(path, src)
+	if err != nil {
+		return nil, err
+	}
+	items := d.items()
+	entries := make([]Entry, 0, len(items))
+	for _, it := range items {
+		entries = append(entries, it.Entry)
+	}
+	return entries, nil
+}
+
+// field is a key of an entry that can be changed.
+type field int
+
+const (
+	fieldNewName field = iota
+	fieldNewTag
+	fieldDigest
+	fieldName // never changed
+	fieldCount
+)
+
+func (f field) String() string {
+	switch f {
+	case fieldNewName:
+		return "newName"
+	case fieldNewTag:
+		return "newTag"
+	case fieldDigest:
+		return "digest"
+	default:
+		return "name"
+	}
+}
+
+// item is an entry and the nodes behind it.
+type item struct {
+	Entry
+	node   *yaml.Node // what stands in the list, aliases not resolved
+	fields [fieldCount]pair
+	twice  *yaml.Node // a key that names a field for the second time
+	merge  *yaml.Node // a merge key
+}
+
+// lists finds the values of the root's keys that name the images list, and of imageTags.
+func (d *document) lists() (images, deprecated []pair) {
+	if d.root == nil || d.root.Kind != yaml.MappingNode {
+		return nil, nil
+	}
+	for _, p := range pairs(d.root) {
+		switch key, _ := scalarText(p.key); {
+		case strings.EqualFold(key, "images"):
+			images = append(images, p)
+		case strings.EqualFold(key, "imageTags"):
+			deprecated = append(deprecated, p)
+		}
+	}
+	return images, deprecated
+}
+
+// items lists what can be read as an entry.
+func (d *document) items() []item {
+	images, deprecated := d.lists()
+	var items []item
+	for i, p := range append(images, deprecated...) {
+		list := resolve(p.value)
+		if list.Kind != yaml.SequenceNode {
+			continue
+		}
+		for _, n := range list.Content {
+			if resolve(n).Kind != yaml.MappingNode {
+				continue
+			}
+			it := d.item(n)
+			it.Index, it.Deprecated = len(items), i >= len(images)
+			items = append(items, it)
+		}
+	}
+	return items
+}
+
+func (d *document) item(n *yaml.Node) item {
+	it := item{node: n}
+	m := resolve(n)
+	it.Line = n.Line
+	for i, p := range pairs(m) {
+		if i == 0 && n == m {
+			it.Line = p.key.Line
+		}
+		if isMerge(p.key) {
+			it.merge = p.key
+			continue
+		}
+		key, _ := scalarText(p.key)
+		for f := range fieldCount {
+			if !strings.EqualFold(key, f.String()) {
+				continue
+			}
+			if it.fields[f].key != nil {
+				it.twice = p.key
+			}
+			it.fields[f] = p
+		}
+	}
+	it.Name = lookup(m, "name", 0)
+	it.NewName = lookup(m, "newName", 0)
+	it.NewTag = lookup(m, "newTag", 0)
+	it.Digest = lookup(m, "digest", 0)
+	it.TagSuffix = lookup(m, "tagSuffix", 0)
+	for _, p := range it.fields {
+		if p.value != nil && n == m && (d.marked(p.key.Line-1) || d.marked(p.value.Line-1)) {
+			it.Marked = true
+		}
+	}
+	return it
+}
+
+// lookup reads a mapping's value by key, through merge keys: what the mapping says itself goes before what it merges.
+func lookup(m *yaml.Node, key string, depth int) string {
+	if m == nil || m.Kind != yaml.MappingNode || depth > maxDepth {
+		return ""
+	}
+	all := pairs(m)
+	for _, p := range slices.Backward(all) { // of a key given twice kustomize takes the last
+		if k, ok := scalarText(p.key); ok && strings.EqualFold(k, key) && !isMerge(p.key) {
+			text, _ := scalarText(p.value)
+			return text
+		}
+	}
+	for _, p := range all {
+		if !isMerge(p.key) {
+			continue
+		}
+		merged := resolve(p.value)
+		if merged.Kind != yaml.SequenceNode {
+			return lookup(merged, key, depth+1)
+		}
+		for _, n := range merged.Content {
+			if text := lookup(resolve(n), key, depth+1); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}

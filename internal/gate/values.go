@@ -249,4 +249,6 @@ type sortedMap struct {
 	keys    []string
 }
 
-func (m *sortedMap) Iterator() traits.Iterator { return types.NewStringList(m.adapter, m.keys).Iterator() }
+func (m *sortedMap) Iterator() traits.Iterator {
+	return types.NewStringList(m.adapter, m.keys).Iterator()
+}

@@ -20,6 +20,8 @@ func TestMain(m *testing.M) {
 		switch os.Args[1] {
 		case ChildCommand:
 			os.Exit(ChildMain(os.Stdin, os.Stdout))
+		case confinedCommand:
+			os.Exit(attempts(os.Stdout))
 		case misbehaving:
 			os.Exit(misbehave(os.Args[2], os.Stdin, os.Stdout))
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"sync"
@@ -34,6 +35,8 @@ type backend struct {
 	// alter may change what git answered.
 	alter func(r *http.Request, body []byte) []byte
 }
+
+var filterLine = regexp.MustCompile(`[0-9a-f]{4}filter (\S+)`)
 
 func gitProgram(t testing.TB) string {
 	t.Helper()
@@ -67,9 +70,8 @@ func (b *backend) serve(git http.Handler, w http.ResponseWriter, r *http.Request
 			what += " " + cmd
 		}
 	}
-	if _, after, ok := bytes.Cut(body, []byte("filter ")); ok {
-		spec, _, _ := bytes.Cut(after, []byte("\n"))
-		what += " " + string(spec)
+	if m := filterLine.FindSubmatch(body); m != nil {
+		what += " " + string(m[1])
 	}
 	if bytes.Contains(body, []byte("have ")) {
 		what += " have"
@@ -314,3 +316,16 @@ func kustomization(i int, tag string) string {
 func overlay(i int, env string) string {
 	return fmt.Sprintf("apps/team-%02d/app-%03d/overlays/%s/kustomization.yaml", i/10, i, env)
 }
+
+func (b *backend) writeFile(name, data string, mode os.FileMode) {
+	b.t.Helper()
+	path := filepath.Join(b.root, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(data), mode); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func tokenAuth(context.Context) (Auth, error) { return Auth{"x-access-token", "s3cret-token"}, nil }

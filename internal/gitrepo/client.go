@@ -192,7 +192,7 @@ type repoMemo struct {
 
 	mu     sync.Mutex
 	base   url.URL             // where it answers; changed by redirects
-	filter advertised          // whether version 0 advertises filters
+	filter advertised          // whether filters are offered: advertised in version 0, tried in version 2
 	huge   map[hugeAnswer]bool // answers that were too large to be worth it
 	recent []oid               // commits whose trees were read, newest first: what a fetch can say it has
 	found  []string            // directories below which everything was known once

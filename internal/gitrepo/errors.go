@@ -246,10 +246,10 @@ func (e *StaleError) Is(target error) bool { return target == ErrStale }
 
 // RejectedError is a branch that the server refused although the lease was right.
 type RejectedError struct {
-	Host   string
-	Branch string
-	Reason string // from the server: cut, cleaned, without credentials
-	locked bool
+	Host    string
+	Branch  string
+	Reason  string // from the server: cut, cleaned, without credentials
+	passing bool
 }
 
 func (e *RejectedError) Error() string {
@@ -259,8 +259,8 @@ func (e *RejectedError) Error() string {
 // Is makes it comparable with ErrRejected.
 func (e *RejectedError) Is(target error) bool { return target == ErrRejected }
 
-// Permanent is false when the reference was only locked by another writer at that moment.
-func (e *RejectedError) Permanent() bool { return !e.locked }
+// Permanent is false when the reference was only locked by another writer, or the server did not say why.
+func (e *RejectedError) Permanent() bool { return !e.passing }
 
 // UpdateError is a BranchUpdate that cannot be carried out as it is written.
 type UpdateError struct{ Branch, Reason string }

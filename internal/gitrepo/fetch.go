@@ -25,9 +25,13 @@ type request struct {
 	maxObjects int
 }
 
-// errFilterRefused is what a ladder reacts to: the server does not do this filter, or (version 0 and 2 alike) dies of it
-// without a word.
-var errFilterRefused = errors.New("the server does not accept the filter")
+// These are what a ladder reacts to.
+var (
+	// errFilterRefused means that the server does filters, but not this kind.
+	errFilterRefused = errors.New("the server does not accept the filter")
+	// errNoFilters means that the repository offers none. Stock git, asked all the same, dies without a word: an empty success.
+	errNoFilters = errors.New("the server does not accept filters")
+)
 
 // fetch does one request and returns the objects of its pack. Every object has been hashed.
 func (r *Remote) fetch(ctx context.Context, q request) (map[oid]object, error) {
@@ -56,8 +60,8 @@ func (r *Remote) fetch(ctx context.Context, q request) (map[oid]object, error) {
 		err = skipToPackV0(pkts)
 	}
 	if err != nil {
-		if q.filter.kind != filterNone && refusesFilter(err) {
-			return nil, errFilterRefused
+		if refusal := refusesFilter(err); refusal != nil && q.filter.kind != filterNone {
+			return nil, refusal
 		}
 		return nil, a.explain(err)
 	}
@@ -93,8 +97,8 @@ func (r *Remote) fetchVersion(ctx context.Context, q request) (int, error) {
 		asked = r.repo.filter
 		r.repo.mu.Unlock()
 	}
-	if v == 0 && asked != offered && q.filter.kind != filterNone {
-		return 0, errFilterRefused
+	if q.filter.kind != filterNone && (asked == notOffered || v == 0 && asked != offered) {
+		return 0, errNoFilters
 	}
 	return v, nil
 }
@@ -196,11 +200,14 @@ func skipToPackV0(pkts *pktReader) error {
 	}
 }
 
-// refusesFilter tells an answer to a filter from other refusals: an ERR packet that speaks of filters, or nothing at all.
-func refusesFilter(err error) bool {
+// refusesFilter tells an answer to a filter from other refusals: an ERR packet that speaks of it, or nothing at all.
+func refusesFilter(err error) error {
 	var remote *remoteError
-	if errors.As(err, &remote) {
-		return strings.Contains(remote.text, "filter")
+	switch {
+	case err == io.EOF, errors.As(err, &remote) && strings.Contains(remote.text, "unexpected line"):
+		return errNoFilters
+	case remote != nil && strings.Contains(remote.text, "filter"):
+		return errFilterRefused
 	}
-	return err == io.EOF // the body is empty: git died of the request
+	return nil
 }

@@ -54,13 +54,15 @@ type hugeAnswer struct {
 	commit bool
 }
 
-// climb tries the rungs until one brings the objects. A rung that the host refuses is left out for the host from then on (once
-// a later rung worked, so that a server in trouble teaches nothing); a rung that hit its brake is left out for the repository.
+// climb tries the rungs until one brings the objects. A kind of filter that the host refuses is left out for the host from then
+// on, and all filters for a repository that offers none, but only once a later rung worked, so that a server in trouble teaches
+// nothing. A rung that hit its brake is left out for the repository.
 func (r *Remote) climb(ctx context.Context, q request, rungs []rung) (map[oid]object, error) {
-	var refused []filterKind
+	refused := make(map[filterKind]bool)
+	noFilters := false
 	var last error
 	for _, g := range rungs {
-		if r.skips(q, g) {
+		if r.skips(q, g) || refused[g.filter.kind] || noFilters && g.filter.kind != filterNone {
 			continue
 		}
 		q.filter, q.maxObjects = g.filter, g.brake
@@ -68,14 +70,12 @@ func (r *Remote) climb(ctx context.Context, q request, rungs []rung) (map[oid]ob
 		var brake *TooLargeError
 		switch {
 		case err == nil:
-			r.host.mu.Lock()
-			for _, k := range refused {
-				r.host.refused[k] = true
-			}
-			r.host.mu.Unlock()
+			r.learn(refused, noFilters)
 			return objs, nil
+		case errors.Is(err, errNoFilters):
+			noFilters = true
 		case errors.Is(err, errFilterRefused):
-			refused = append(refused, g.filter.kind)
+			refused[g.filter.kind] = true
 		case errors.As(err, &brake) && g.brake > 0:
 			if len(q.haves) == 0 { // how far a branch has moved says nothing about the next time
 				r.repo.mu.Lock()
@@ -88,9 +88,22 @@ func (r *Remote) climb(ctx context.Context, q request, rungs []rung) (map[oid]ob
 		}
 	}
 	if last == nil {
-		last = &ProtocolError{r.repo.address().Host, opFetch, "the server refuses every filter"}
+		last = &ProtocolError{r.repo.address().Host, opFetch, "the server refuses every kind of fetch"}
 	}
 	return nil, last
+}
+
+func (r *Remote) learn(refused map[filterKind]bool, noFilters bool) {
+	r.host.mu.Lock()
+	for k := range refused {
+		r.host.refused[k] = true
+	}
+	r.host.mu.Unlock()
+	if noFilters {
+		r.repo.mu.Lock()
+		r.repo.filter = notOffered
+		r.repo.mu.Unlock()
+	}
 }
 
 func (r *Remote) skips(q request, g rung) bool {

@@ -167,6 +167,7 @@ type command struct {
 	old, new oid // zero: absent
 	result   *Result
 	reason   string // the server's, when it refused
+	unclear  bool   // the server did not say what it did
 	settled  bool
 }
 
@@ -226,7 +227,7 @@ func (r *Remote) sendPack(ctx context.Context, cmds []*command, objects []newObj
 			err = a.broken("status report: %s", a.clean(err.Error()))
 		}
 		for _, c := range cmds {
-			c.reason = joinText(err.Error(), messages)
+			c.reason, c.unclear = joinText(err.Error(), messages), true
 		}
 		return "", nil
 	}
@@ -240,9 +241,9 @@ func (r *Remote) sendPack(ctx context.Context, cmds []*command, objects []newObj
 		case known && status == fine && report.UnpackStatus == fine:
 			c.done()
 		case known:
-			c.reason = joinText(a.clean(status), messages)
+			c.reason, c.unclear = joinText(a.clean(status), messages), looksLocked(status)
 		default:
-			c.reason = joinText("it was not reported on", messages)
+			c.reason, c.unclear = joinText("it was not reported on", messages), true
 		}
 	}
 	if report.UnpackStatus != fine && len(objects) > 0 {
@@ -317,7 +318,7 @@ func (r *Remote) settle(ctx context.Context, cmds []*command) error {
 		case want:
 			c.done()
 		case old:
-			c.result.Err = &RejectedError{Host: host, Branch: c.result.Branch, Reason: c.reason, locked: looksLocked(c.reason)}
+			c.result.Err = &RejectedError{Host: host, Branch: c.result.Branch, Reason: c.reason, passing: c.unclear}
 		default:
 			c.result.Err = &StaleError{c.result.Branch, old, now}
 		}
@@ -326,12 +327,7 @@ func (r *Remote) settle(ctx context.Context, cmds []*command) error {
 	return nil
 }
 
-// looksLocked recognises refusals that pass: another writer held the reference, or the status never came. There is only text.
-func looksLocked(reason string) bool {
-	for _, s := range []string{"failed to update ref", "lock", "status report", "ends too early", "not reported on"} {
-		if strings.Contains(reason, s) {
-			return true
-		}
-	}
-	return false
+// looksLocked recognises a refusal that passes: another writer held the reference. There is only text.
+func looksLocked(status string) bool {
+	return strings.Contains(status, "failed to update ref") || strings.Contains(status, "lock")
 }

@@ -244,7 +244,7 @@ const updateBrake = 2000
 // update asks for what is new since commits that are known: when a branch has moved by a few commits that is one small answer
 // with all changed trees and small files. It may bring nothing; only trouble with the server is an error.
 func (w *walk) update(ctx context.Context, wants []oid) error {
-	known := w.r.repo.known()
+	known := slices.DeleteFunc(w.r.repo.known(), func(id oid) bool { return slices.Contains(wants, id) })
 	if len(known) == 0 {
 		return nil
 	}

@@ -170,7 +170,7 @@ func (p *plan) addChanges(changes []Change) error {
 		it, err := p.find(c)
 		var missing *ImageNotListedError
 		switch {
-		case errors.As(err, &missing) && c.Add && c.Index == nil:
+		case errors.As(err, &missing) && c.Add:
 			adds = append(adds, i)
 			continue
 		case err == nil && targets[it.Index]:
@@ -206,6 +206,8 @@ func (p *plan) find(c Change) (*item, error) {
 		}
 	}
 	switch {
+	case len(found) == 0 && c.Index != nil:
+		return nil, &ChangeError{c.Name, fmt.Sprintf("entry %d of %s does not have this name", *c.Index, p.path)}
 	case len(found) == 0:
 		return nil, &ImageNotListedError{File: p.path, Image: c.Name}
 	case len(found) > 1:

@@ -43,6 +43,7 @@ func (p *plan) prove(out []byte) error {
 
 // countLines counts lines, the last one also where it has no ending.
 func countLines(b []byte) int {
+	b = bytes.TrimPrefix(b, []byte(byteOrderMark))
 	n := bytes.Count(b, []byte{'\n'})
 	if len(b) > 0 && b[len(b)-1] != '\n' {
 		n++

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -329,3 +330,12 @@ func (b *backend) writeFile(name, data string, mode os.FileMode) {
 }
 
 func tokenAuth(context.Context) (Auth, error) { return Auth{"x-access-token", "s3cret-token"}, nil }
+
+func mustURL(t testing.TB, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}

@@ -3,6 +3,7 @@ package gitrepo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -226,14 +227,13 @@ func TestManyRefs(t *testing.T) {
 	ctx := context.Background()
 	b := newBackend(t)
 	rp := b.repo("many", allFilters, apps(1))
+	main := rp.head("main")
 	var s strings.Builder
+	s.WriteString("# pack-refs with: peeled fully-peeled sorted \n")
 	for i := range 5000 {
-		s.WriteString("create refs/heads/topic/")
-		s.WriteString(strings.Repeat("x", 20))
-		s.WriteString(string(rune('a'+i%26)) + "/" + strings.Repeat("y", 1+i/26) + " " + string(rp.head("main")) + "\n")
+		fmt.Fprintf(&s, "%s refs/heads/topic/some-long-name-%04d\n", main, i)
 	}
-	rp.git(s.String(), "update-ref", "--stdin")
-	rp.git("", "pack-refs", "--all")
+	rp.writeFile("many.git/packed-refs", s.String(), 0o644)
 	remote := newTestClient(t, Options{}).Remote(rp.url, nil)
 	refs, err := remote.Refs(ctx, "refs/heads/boatlift/")
 	if err != nil || len(refs.ByName) != 1 || refs.Head != "main" {

@@ -1,0 +1,317 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	gh "github.com/google/go-github/v60/github"
+
+	"github.com/boatlift/boatlift/internal/forge"
+)
+
+const (
+	maxTitle = 256   // characters
+	maxBody  = 65535 // bytes, of descriptions, comments and summaries alike
+	maxFiles = 3000  // what GitHub lists of a pull request at most
+)
+
+// OpenPullRequests implements forge.PullRequests.
+func (f *Forge) OpenPullRequests(ctx context.Context, repo forge.Repository, base string) ([]forge.PullRequest, error) {
+	return f.listPulls(ctx, repo, "list the open pull requests onto "+clean(base, 100), func(target) gh.PullRequestListOptions {
+		return gh.PullRequestListOptions{State: "open", Base: base, Sort: "created", Direction: "asc"}
+	}, func(pr forge.PullRequest) bool { return pr.BaseBranch == base && pr.State == forge.Open })
+}
+
+// PullRequestsOf implements forge.PullRequests.
+func (f *Forge) PullRequestsOf(ctx context.Context, repo forge.Repository, branch string) ([]forge.PullRequest, error) {
+	return f.listPulls(ctx, repo, "list the pull requests of "+clean(branch, 100), func(t target) gh.PullRequestListOptions {
+		// Without its owner the filter would be ignored.
+		return gh.PullRequestListOptions{State: "all", Head: t.owner + ":" + branch, Sort: "created", Direction: "desc"}
+	}, func(pr forge.PullRequest) bool { return pr.HeadBranch == branch && !pr.HeadFork })
+}
+
+func (f *Forge) listPulls(ctx context.Context, repo forge.Repository, doing string, ask func(target) gh.PullRequestListOptions, wanted func(forge.PullRequest) bool) ([]forge.PullRequest, error) {
+	self, err := f.whoami(ctx, doing)
+	if err != nil {
+		return nil, err
+	}
+	var list []forge.PullRequest
+	err = f.in(ctx, repo, doing, func(t target) error {
+		list = nil
+		options := ask(t)
+		found, err := pages(func(page gh.ListOptions) ([]*gh.PullRequest, *gh.Response, error) {
+			options.ListOptions = page
+			return t.PullRequests.List(ctx, t.owner, t.name, &options)
+		})
+		if err != nil {
+			return err
+		}
+		seen := map[int]bool{} // a list that shifts between two pages shows one twice
+		for _, p := range found {
+			if err := t.is(p.GetBase().GetRepo()); err != nil {
+				return err
+			}
+			if pr := pullRequest(p, self.Login); wanted(pr) && !seen[pr.Number] {
+				seen[pr.Number] = true
+				list = append(list, pr)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// PullRequest implements forge.PullRequests. Who closed one is known to its issue, which costs a second request where it is closed.
+func (f *Forge) PullRequest(ctx context.Context, repo forge.Repository, number int) (forge.PullRequest, error) {
+	doing := fmt.Sprintf("read pull request %d", number)
+	self, err := f.whoami(ctx, doing)
+	if err != nil {
+		return forge.PullRequest{}, err
+	}
+	var pr forge.PullRequest
+	err = f.in(ctx, repo, doing, func(t target) error {
+		found, _, err := t.PullRequests.Get(ctx, t.owner, t.name, number)
+		if err != nil {
+			return err
+		}
+		if err := t.is(found.GetBase().GetRepo()); err != nil {
+			return err
+		}
+		pr = single(found, self.Login)
+		if pr.State != forge.Closed {
+			return nil
+		}
+		issue, _, err := t.Issues.Get(ctx, t.owner, t.name, number)
+		if err != nil {
+			return err
+		}
+		if issue.ClosedBy != nil {
+			pr.ClosedBy = actor(issue.ClosedBy, self.Login)
+		}
+		return nil
+	})
+	return pr, err
+}
+
+// CreatePullRequest implements forge.PullRequests. Labels are a second request: where only that fails, the pull request is returned
+// beside the error.
+func (f *Forge) CreatePullRequest(ctx context.Context, repo forge.Repository, pr forge.NewPullRequest) (forge.PullRequest, error) {
+	doing := "open a pull request for " + clean(pr.Head, 100)
+	self, err := f.whoami(ctx, doing)
+	if err != nil {
+		return forge.PullRequest{}, err
+	}
+	var created forge.PullRequest
+	err = f.in(ctx, repo, doing, func(t target) error {
+		answer, _, err := t.PullRequests.Create(ctx, t.owner, t.name, &gh.NewPullRequest{
+			Title: gh.String(title(pr.Title)), Body: gh.String(cut(pr.Body, maxBody)),
+			Head: gh.String(pr.Head), Base: gh.String(pr.Base), Draft: gh.Bool(pr.Draft),
+		})
+		if err != nil {
+			return refusal(f.translate(t.doing, err))
+		}
+		created = single(answer, self.Login)
+		return nil
+	})
+	if err != nil {
+		return forge.PullRequest{}, err
+	}
+	if created.Number == 0 {
+		return forge.PullRequest{}, &Error{Doing: doing, Message: "the answer holds no number"}
+	}
+	if len(pr.Labels) == 0 {
+		return created, nil
+	}
+	if err := f.AddLabels(ctx, repo, created.Number, pr.Labels); err != nil {
+		return created, err
+	}
+	created.Labels = append(created.Labels, pr.Labels...)
+	return created, nil
+}
+
+// refusal tells GitHub's refusals of a pull request apart. They share their status and their code; only the words differ.
+func refusal(err error) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Status != http.StatusUnprocessableEntity {
+		return err
+	}
+	switch text := strings.ToLower(e.Message); {
+	case strings.Contains(text, "already exists"), strings.Contains(text, "already an open pull request"):
+		return as(err, forge.ErrExists)
+	case strings.Contains(text, "no commits between"), strings.Contains(text, "no history in common"):
+		return as(err, forge.ErrEmpty)
+	}
+	return err
+}
+
+// EditPullRequest implements forge.PullRequests.
+func (f *Forge) EditPullRequest(ctx context.Context, repo forge.Repository, number int, edit forge.Edit) (forge.PullRequest, error) {
+	doing := fmt.Sprintf("change pull request %d", number)
+	change := &gh.PullRequest{}
+	if edit.Title != nil {
+		change.Title = gh.String(title(*edit.Title))
+	}
+	if edit.Body != nil {
+		change.Body = gh.String(cut(*edit.Body, maxBody))
+	}
+	if edit.State != nil {
+		switch *edit.State {
+		case forge.Open:
+			change.State = gh.String("open")
+		case forge.Closed:
+			change.State = gh.String("closed")
+		default:
+			return forge.PullRequest{}, &Error{Doing: doing, Message: "only a merge makes it merged", kind: forge.ErrRefused}
+		}
+	}
+	self, err := f.whoami(ctx, doing)
+	if err != nil {
+		return forge.PullRequest{}, err
+	}
+	var pr forge.PullRequest
+	err = f.in(ctx, repo, doing, func(t target) error {
+		answer, _, err := t.PullRequests.Edit(ctx, t.owner, t.name, number, change)
+		if err != nil {
+			return refusal(f.translate(t.doing, err))
+		}
+		pr = single(answer, self.Login)
+		return nil
+	})
+	if err == nil && edit.State != nil && *edit.State == forge.Open && pr.State == forge.Merged {
+		// GitHub may answer this without an error, and changes nothing.
+		return pr, &Error{Doing: doing, Message: "it is merged", kind: forge.ErrRefused}
+	}
+	return pr, err
+}
+
+// AddLabels implements forge.PullRequests. GitHub makes labels that it does not know.
+func (f *Forge) AddLabels(ctx context.Context, repo forge.Repository, number int, labels []string) error {
+	if len(labels) == 0 {
+		return nil
+	}
+	return f.in(ctx, repo, fmt.Sprintf("label pull request %d", number), func(t target) error {
+		_, _, err := t.Issues.AddLabelsToIssue(ctx, t.owner, t.name, number, labels)
+		return err
+	})
+}
+
+// Merge implements forge.PullRequests.
+func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sha, method string) (string, error) {
+	doing := fmt.Sprintf("merge pull request %d", number)
+	if !commitPattern.MatchString(sha) {
+		// GitHub would merge whatever the head is.
+		return "", &Error{Doing: doing, Message: "the commit to merge is not named by its full hash", kind: forge.ErrStale}
+	}
+	var commit string
+	err := f.in(ctx, repo, doing, func(t target) error {
+		result, _, err := t.PullRequests.Merge(ctx, t.owner, t.name, number, "", &gh.PullRequestOptions{SHA: sha, MergeMethod: method})
+		if err = f.translate(t.doing, err); err != nil {
+			switch statusOf(err) {
+			case http.StatusMethodNotAllowed:
+				return as(err, forge.ErrNotMergeable)
+			case http.StatusConflict:
+				return as(err, forge.ErrStale)
+			}
+			return err
+		}
+		if !result.GetMerged() {
+			return &Error{Doing: t.doing, Message: clean(result.GetMessage(), maxMessage), kind: forge.ErrNotMergeable}
+		}
+		commit = result.GetSHA()
+		return nil
+	})
+	return commit, err
+}
+
+var commitPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// DeleteBranch implements forge.PullRequests.
+func (f *Forge) DeleteBranch(ctx context.Context, repo forge.Repository, branch string) error {
+	return f.in(ctx, repo, "delete branch "+clean(branch, 100), func(t target) error {
+		_, err := t.Git.DeleteRef(ctx, t.owner, t.name, "heads/"+branch)
+		if err = f.translate(t.doing, err); err == nil {
+			return nil
+		}
+		if status := statusOf(err); status != http.StatusUnprocessableEntity && status != http.StatusNotFound {
+			return err
+		}
+		// Gone already, or refused? The words would tell; the branch does too. A repository that is not there is found out by in.
+		if _, _, readErr := t.Repositories.GetByID(ctx, int64(t.id)); readErr != nil {
+			return err
+		}
+		_, _, readErr := t.Git.GetRef(ctx, t.owner, t.name, "heads/"+branch)
+		if errors.Is(f.translate(t.doing, readErr), forge.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
+// pullRequest converts what lists and single reads share.
+func pullRequest(p *gh.PullRequest, self string) forge.PullRequest {
+	pr := forge.PullRequest{
+		Number: p.GetNumber(), URL: link(p.GetHTMLURL()), Title: p.GetTitle(), Body: p.GetBody(),
+		State: forge.Open, Draft: p.GetDraft(), Author: actor(p.User, self),
+		HeadBranch: p.GetHead().GetRef(), HeadSHA: p.GetHead().GetSHA(),
+		BaseBranch: p.GetBase().GetRef(), BaseSHA: p.GetBase().GetSHA(),
+		CreatedAt: moment(p.CreatedAt), UpdatedAt: moment(p.UpdatedAt), ClosedAt: moment(p.ClosedAt), MergedAt: moment(p.MergedAt),
+	}
+	// A fork that was deleted leaves no repository at all.
+	pr.HeadFork = p.GetHead().GetRepo().GetID() != p.GetBase().GetRepo().GetID()
+	switch {
+	case p.GetMerged() || p.MergedAt != nil:
+		pr.State = forge.Merged
+	case p.GetState() == "closed":
+		pr.State = forge.Closed
+	}
+	for _, label := range p.Labels {
+		pr.Labels = append(pr.Labels, label.GetName())
+	}
+	return pr
+}
+
+// single converts an answer about one pull request, which has more fields.
+func single(p *gh.PullRequest, self string) forge.PullRequest {
+	pr := pullRequest(p, self)
+	switch pr.State {
+	case forge.Merged:
+		pr.MergeCommit = p.GetMergeCommitSHA() // of an open one it would be a trial merge
+		if p.MergedBy != nil {
+			pr.MergedBy = actor(p.MergedBy, self)
+			pr.ClosedBy = pr.MergedBy
+		}
+	case forge.Open:
+		pr.Mergeability = mergeability(p)
+	}
+	return pr
+}
+
+// mergeability reads what GitHub finds out in the background; until then it answers null and unknown.
+func mergeability(p *gh.PullRequest) forge.Mergeability {
+	switch {
+	case p.GetMergeableState() == "dirty":
+		return forge.Conflicting
+	case p.Mergeable == nil || p.GetMergeableState() == "unknown":
+		return forge.MergeUnknown
+	case *p.Mergeable:
+		return forge.Mergeable
+	}
+	return forge.Conflicting
+}
+
+// title is one line of what GitHub takes.
+func title(text string) string { return clean(text, maxTitle-1) }
+
+// link lets only web addresses through, as they end up in pages.
+func link(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+		return ""
+	}
+	return address
+}

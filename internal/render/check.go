@@ -62,9 +62,10 @@ func (f *treeFS) checkKustomization(rel string, body []byte) error {
 		return nil // kustomize says better what is wrong with it
 	}
 	k.FixKustomization()
-	if len(k.HelmCharts) > 0 || k.HelmGlobals != nil || len(k.HelmChartInflationGenerator) > 0 {
+	if len(k.HelmCharts) > 0 || len(k.HelmChartInflationGenerator) > 0 {
 		return f.refuse("%s: helmCharts need helm and the network, neither is offered here", rel)
 	}
+	f.schema = f.schema || len(k.OpenAPI) > 0
 	f.flows = f.flows || copiesSecrets(&k)
 	f.learnGenerators(rel, k.SecretGenerator)
 	for _, e := range entriesOf(&k) {

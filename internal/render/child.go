@@ -8,11 +8,13 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
 )
 
 // ChildCommand is the hidden subcommand under which the program runs ChildMain.
@@ -103,6 +105,7 @@ type child struct {
 	in      <-chan frame
 	tree    *tree
 	broken  error // the pipe's; nothing can be said after it
+	stale   bool  // kustomize keeps the schema that a build brought; making a fresh one costs as much as a build
 }
 
 // ask is tree's question to the parent.
@@ -190,6 +193,10 @@ func (c *child) build(dir string, overlay map[string][]byte) (b build) {
 		return b
 	}
 	c.outside.tried = ""
+	if c.stale {
+		openapi.ResetOpenAPI()
+	}
+	c.stale = true // unless this build ends well
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionUnspecified // as kustomize build has it
 	root := treeRoot
@@ -208,9 +215,13 @@ func (c *child) build(dir string, overlay map[string][]byte) (b build) {
 		b.fail(err)
 	default:
 		b.resources = built
+		c.stale = b.fs.schema
 	}
 	return b
 }
+
+// address matches pointers that kustomize prints: they would make the reason another one each time.
+var address = regexp.MustCompile(`\b0x[0-9a-f]{6,}\b`)
 
 // fail fills the reason, without values of Secrets.
 func (b *build) fail(err error) {
@@ -218,6 +229,7 @@ func (b *build) fail(err error) {
 		return
 	}
 	text := strings.ReplaceAll(err.Error(), treeRoot+"/", "")
+	text = address.ReplaceAllString(text, "0x…")
 	b.Reason = reasonText(b.fs.secrets.scrubber()(text))
 	if b.Reason == "" {
 		b.Reason = "kustomize gave no reason"

@@ -53,7 +53,7 @@ func invalidAt(s string, i int) bool {
 	return size == 1
 }
 
-// cutString shortens s to at most n bytes without splitting a character, and marks that it did.
+// cutString shortens s to at most n bytes without splitting a character, and marks that it did. n must leave room for the mark.
 func cutString(s string, n int) string {
 	const mark = " […]"
 	if len(s) <= n {

@@ -123,16 +123,37 @@ func TestCompareOfNewAndRemovedDirectories(t *testing.T) {
 }
 
 func TestCompareStateDoesNotLeakBetweenDirectories(t *testing.T) {
-	// kustomize keeps the schema of openapi.path in the process: here it makes a list merge by name.
-	src := treeSource{shop().FS}
-	r := New(Options{})
-	alone := compareOne(t, r, src, "overlays/acceptance", nil)
-	both, err := r.Compare(t.Context(), src, []string{"overlays/production", "overlays/acceptance"}, nil)
+	// kustomize keeps the schema of openapi.path in the process. This one makes the list of a Thing merge by name.
+	schema := `{"definitions": {"v1.Thing": {"type": "object",
+		"x-kubernetes-group-version-kind": [{"group": "acme.io", "version": "v1", "kind": "Thing"}],
+		"properties": {"spec": {"type": "object", "properties": {"items": {"type": "array",
+			"x-kubernetes-patch-merge-key": "name", "x-kubernetes-patch-strategy": "merge",
+			"items": {"type": "object", "properties": {"name": {"type": "string"}}}}}}}}}}`
+	thing := func(name string) string {
+		return "apiVersion: acme.io/v1\nkind: Thing\nmetadata: {name: x}\nspec: {items: [{name: " + name + "}]}\n"
+	}
+	const plain = "resources: [x.yaml]\npatches: [{path: p.yaml}]\n"
+	src := files(map[string]string{
+		"merges/kustomization.yaml":   plain + "openapi: {path: schema.json}\n",
+		"merges/schema.json":          schema,
+		"merges/x.yaml":               thing("one"),
+		"merges/p.yaml":               thing("two"),
+		"replaces/kustomization.yaml": plain,
+		"replaces/x.yaml":             thing("one"),
+		"replaces/p.yaml":             thing("two"),
+	})
+	got, err := New(Options{}).Compare(t.Context(), src, []string{"merges", "replaces", "merges"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(both.Dirs[1].After) != string(alone.After) {
-		t.Error("a directory builds differently after another one")
+	for i, want := range []bool{true, false, true} {
+		d := got.Dirs[i]
+		if d.Err != nil {
+			t.Fatal(d.Err)
+		}
+		if merged := strings.Contains(string(d.After), "one"); merged != want || !strings.Contains(string(d.After), "two") {
+			t.Errorf("%s (%d): the first item is there: %v; want %v", d.Dir, i, merged, want)
+		}
 	}
 }
 

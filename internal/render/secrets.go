@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"io"
 	"reflect"
 	"regexp"
 	"slices"
@@ -209,10 +211,10 @@ func (s *secretValues) addText(v string) {
 		return
 	}
 	s.add(base64.StdEncoding.EncodeToString([]byte(v)))
+	s.add(v)
 	if !utf8.ValidString(v) {
 		return
 	}
-	s.add(v)
 	if q := strconv.Quote(v); len(q) != len(v)+2 {
 		s.add(q[1 : len(q)-1])
 	}
@@ -253,7 +255,17 @@ func (s *secretValues) addPair(pair string) {
 }
 
 // learn adds what a file of the repository says about Secrets: manifests, patches of them, whole or inside other text.
-func (s *secretValues) learn(body []byte) {
+func (s *secretValues) learn(body []byte) { s.learnText(body, 0) }
+
+const (
+	maxLearnDepth = 50 // of values in values
+	maxLearnTexts = 5  // of texts in texts
+)
+
+func (s *secretValues) learnText(body []byte, within int) {
+	if within > maxLearnTexts {
+		return
+	}
 	if !bytes.Contains(body, []byte(secretKind)) && !bytes.Contains(body, []byte("/data")) && !bytes.Contains(body, []byte("/stringData")) {
 		return
 	}
@@ -262,10 +274,10 @@ func (s *secretValues) learn(body []byte) {
 		var doc yaml.Node
 		err := d.Decode(&doc)
 		if err == nil {
-			s.learnNode(&doc, 0)
+			s.learnNode(&doc, 0, within)
 			continue
 		}
-		if err.Error() != "EOF" && bytes.Contains(body, []byte(secretKind)) {
+		if !errors.Is(err, io.EOF) && bytes.Contains(body, []byte(secretKind)) {
 			s.learnLines(string(body))
 		}
 		return
@@ -286,21 +298,19 @@ func (s *secretValues) learnLines(text string) {
 	}
 }
 
-const maxLearnDepth = 50
-
-func (s *secretValues) learnNode(n *yaml.Node, depth int) {
+func (s *secretValues) learnNode(n *yaml.Node, depth, within int) {
 	if n == nil || depth > maxLearnDepth {
 		return
 	}
 	if n.Kind == yaml.ScalarNode {
 		if strings.Contains(n.Value, "\n") && len(n.Value) > len(secretKind) {
-			s.learn([]byte(n.Value))
+			s.learnText([]byte(n.Value), within+1)
 		}
 		return
 	}
 	if n.Kind != yaml.MappingNode {
 		for _, c := range n.Content {
-			s.learnNode(c, depth+1)
+			s.learnNode(c, depth+1, within)
 		}
 		return
 	}
@@ -317,7 +327,7 @@ func (s *secretValues) learnNode(n *yaml.Node, depth int) {
 		s.learnScalars(fields["value"], depth)
 	}
 	for _, v := range fields {
-		s.learnNode(v, depth+1)
+		s.learnNode(v, depth+1, within)
 	}
 }
 

@@ -20,7 +20,7 @@ const (
 	maxJob     = 2 * maxOverlay // JSON writes bytes in base 64
 	maxStderr  = 16 << 10
 	waitStderr = 2 * time.Second // for what holds stderr open after the child has gone
-	cpuDirs    = 16              // directories whose full time a child may spend as processor time
+	cpuDirs    = 16              // directories whose full time a child may spend; it matters for a child whose parent is stuck
 )
 
 // session is one child at work. It belongs to one goroutine.
@@ -306,8 +306,6 @@ func (r *Renderer) lost(ctx context.Context, s *session, dir string, err error) 
 		refused.Reason = tooMuch
 	case s.stderr.says("stack overflow"), s.stderr.says("goroutine stack exceeds"):
 		refused.Reason = "its files are nested too deeply"
-	case status.Signaled() && status.Signal() == syscall.SIGXCPU:
-		refused.Reason = "building it takes too much processor time"
 	case status.Signaled():
 		refused.Reason = fmt.Sprintf("the render process was stopped from outside (%s)", status.Signal())
 		refused.transient = true

@@ -52,6 +52,7 @@ type treeFS struct {
 	refused string          // first refusal
 	checked map[string]bool // files that passed their checks
 	secrets *secretValues
+	schema  bool // a kustomization brings an OpenAPI schema
 	flows   bool // something read here can copy a Secret's value elsewhere
 }
 

@@ -50,7 +50,7 @@ func (p *planner) judge(env Environment, active []*Promotion) {
 		before := pr.Gate
 		head := pr.GateHead
 		p.shown(pr, v)
-		if pull.Conflicting && !pull.Foreign && !pr.Modified && pr.Base != p.w.Base {
+		if pull.Conflicting && !pull.Foreign && !pr.Modified && pr.Base != p.w.Base && p.w.Paused == "" {
 			p.do(Rebuild{Promotion: *pr, Why: "base moved and the pull request conflicts with it", Verdict: v})
 			continue
 		}
@@ -66,7 +66,7 @@ func (p *planner) judge(env Environment, active []*Promotion) {
 
 // mayMerge tells whether the bot itself merges now.
 func (p *planner) mayMerge(env Environment, pr *Promotion, pull Pull, v gate.Verdict) bool {
-	if v.State != gate.Allow || pull.Draft || pull.Conflicting || pull.Foreign || pr.Modified {
+	if p.w.Paused != "" || v.State != gate.Allow || pull.Draft || pull.Conflicting || pull.Foreign || pr.Modified {
 		return false
 	}
 	switch env.Merge {

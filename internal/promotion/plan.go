@@ -65,6 +65,11 @@ func (p *planner) environment(env Environment) {
 		p.onlyObserve(env, wishes)
 		return
 	}
+	if p.w.Paused != "" {
+		p.onlyObserve(env, wishes)
+		p.judge(env, slices.DeleteFunc(promotions, func(pr *Promotion) bool { return !pr.State.Active() }))
+		return
+	}
 	active := p.dropStale(env, promotions)
 	active = p.choose(env, active, wishes)
 	p.judge(env, active)
@@ -90,7 +95,10 @@ func (p *planner) finishEnded() {
 		return
 	}
 	for _, pr := range p.w.Promotions {
-		if pr.State.Active() || !(pr.ToClose || pr.ToDelete) {
+		if pr.State.Active() || !(pr.ToClose || pr.ToDelete) || p.w.Now.Before(pr.RetryAt) {
+			continue
+		}
+		if pr.State == Rejected && !p.mayForget(pr) {
 			continue
 		}
 		if pull, seen := p.w.Pulls[pr.PullRequest]; seen && pull.State == PullMerged && pr.MergedAt.IsZero() {
@@ -98,6 +106,14 @@ func (p *planner) finishEnded() {
 		}
 		p.do(Close{Promotion: pr, By: p.byID(pr.SupersededBy)})
 	}
+}
+
+// mayForget tells whether the branch of a rejected promotion may be deleted. It stays for a while, so that reopening the pull request is
+// one click: until a newer release of its images was merged, or for a month.
+func (p *planner) mayForget(rejected Promotion) bool {
+	return p.w.Now.After(rejected.EndedAt.AddDate(0, 1, 0)) || slices.ContainsFunc(p.w.Promotions, func(pr Promotion) bool {
+		return pr.MergedAt.After(rejected.EndedAt) && pr.Release.Overlaps(rejected.Release)
+	})
 }
 
 func (p *planner) byID(id string) *Promotion {
@@ -292,6 +308,9 @@ func differs(pin Pin, l Listing, tag string, digest image.Digest) bool {
 	}
 }
 
+// NoImageChanges is what is remembered of a head commit that changes no image of an environment: it need not be looked at again.
+const NoImageChanges = "no image changes"
+
 // others shows the gate on the pull requests of other people, so that a required check never blocks what has nothing to do with images.
 func (p *planner) others() {
 	proposes := slices.ContainsFunc(p.w.Config.Environments, func(e Environment) bool { return e.Mode == Propose })
@@ -299,17 +318,18 @@ func (p *planner) others() {
 		return
 	}
 	for _, o := range p.w.Others {
-		verdict := gate.Judge(gate.Ruling{Policy: "images", State: gate.Allow, Say: "no image of an environment changes"})
+		verdict, shown := gate.Judge(gate.Ruling{Policy: "images", State: gate.Allow, Say: "no image of an environment changes"}), NoImageChanges
 		switch {
 		case o.Problem != "":
 			verdict = gate.Judge(gate.Ruling{Policy: "images", State: gate.Deny, Say: o.Problem})
+			shown = fingerprint(verdict)
 		case len(o.Changes) > 0:
 			if judged := p.judgeOther(o); judged.Rulings != nil {
-				verdict = judged
+				verdict, shown = judged, fingerprint(judged)
 			}
 		}
 		p.wake(verdict.Until)
-		if shown := fingerprint(verdict); shown != o.Shown {
+		if shown != o.Shown {
 			p.do(ShowOther{Number: o.Number, Head: o.Head, Verdict: verdict, Shown: shown})
 		}
 	}

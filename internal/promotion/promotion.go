@@ -137,6 +137,7 @@ type Promotion struct {
 	Head         string        `json:"head,omitempty"` // the head commit the bot made
 	Base         string        `json:"base,omitempty"` // the commit of the base branch it was made on
 	Files        []string      `json:"files,omitempty"`
+	MergeableAt  string        `json:"mergeableAt,omitempty"` // the base commit for which the forge said that head has no conflict
 	PullRequest  int           `json:"pullRequest,omitempty"`
 	URL          string        `json:"url,omitempty"`
 	SupersededBy string        `json:"supersededBy,omitempty"` // id of the promotion that took its place

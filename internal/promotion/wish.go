@@ -1,6 +1,7 @@
 package promotion
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -267,14 +268,14 @@ func (p *planner) waitingSince(t target, promotions []*Promotion) time.Time {
 
 // onlyObserve says what would be proposed where nothing may be.
 func (p *planner) onlyObserve(env Environment, wishes []wish) {
-	why := p.w.ReadOnly
+	why, hint := cmp.Or(p.w.ReadOnly, p.w.Paused), ""
 	if why == "" {
-		why = "mode: observe"
+		why, hint = "mode: observe", "set mode: propose in .boatlift.yaml when you want pull requests"
 	}
 	for _, w := range wishes {
 		p.note(Note{
 			Environment: env.Name, App: w.app.Name, Image: w.release.Changes[0].Image, Tag: w.release.Changes[0].Tag,
-			Say: fmt.Sprintf("would propose %s; not done: %s", w.release.Label(), why), Hint: "set mode: propose in .boatlift.yaml when you want pull requests",
+			Say: fmt.Sprintf("would propose %s; not done: %s", w.release.Label(), why), Hint: hint,
 		})
 	}
 }

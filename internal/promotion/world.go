@@ -15,6 +15,7 @@ type World struct {
 	Base     string // head commit of the default branch
 	Config   Config
 	ReadOnly string // why nothing may be written to the repository just now; empty if it may
+	Paused   string // why nothing new is opened or merged just now, although the gate is still shown; empty if it is
 
 	Listings  []Listing              // what base sets now
 	Previous  []Listing              // what it set when it was last looked at; nil at first sight

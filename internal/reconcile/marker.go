@@ -1,0 +1,74 @@
+package reconcile
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+
+	"github.com/boatlift/boatlift/internal/promotion"
+)
+
+// marker is what a pull request's body carries so that the bot finds its own again without its database. Anybody who may edit the body can
+// copy it, so it is signed together with the repository, and only ever believed for the branch that its release has.
+type marker struct {
+	ID      string            `json:"id"`
+	Release promotion.Release `json:"release"`
+}
+
+const (
+	markerStart = "<!-- boatlift:"
+	markerEnd   = " -->"
+)
+
+func (m marker) sign(key []byte, repo promotion.RepoKey) string {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // strings only
+	}
+	payload := base64.RawURLEncoding.EncodeToString(text)
+	return markerStart + payload + "." + base64.RawURLEncoding.EncodeToString(markerSum(key, repo, payload)) + markerEnd
+}
+
+func markerSum(key []byte, repo promotion.RepoKey, payload string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("boatlift marker 1\n" + string(repo) + "\n" + payload))
+	return mac.Sum(nil)
+}
+
+// readMarker finds the last marker of a body and proves it.
+func readMarker(key []byte, repo promotion.RepoKey, body string) (m marker, ok bool) {
+	start := strings.LastIndex(body, markerStart)
+	if start < 0 {
+		return m, false
+	}
+	rest := body[start+len(markerStart):]
+	text, _, found := strings.Cut(rest, markerEnd)
+	payload, signature, signed := strings.Cut(text, ".")
+	if !found || !signed {
+		return m, false
+	}
+	given, err := base64.RawURLEncoding.DecodeString(signature)
+	if err != nil || !hmac.Equal(given, markerSum(key, repo, payload)) {
+		return m, false
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil || json.Unmarshal(decoded, &m) != nil || len(m.Release.ID) < 12 {
+		return marker{}, false
+	}
+	// The id is a hash of the content, so a marker whose parts do not belong together is not believed either.
+	if promotion.NewRelease(m.Release.Environment, m.Release.App, m.Release.Changes).ID != m.Release.ID {
+		return marker{}, false
+	}
+	return m, true
+}
+
+// trailerKey ends the message of each commit the bot makes, and names its release.
+const trailerKey = "Boatlift-Release: "
+
+func trailer(message string) string {
+	_, id, _ := strings.Cut(message, "\n"+trailerKey)
+	id, _, _ = strings.Cut(id, "\n")
+	return strings.TrimSpace(id)
+}

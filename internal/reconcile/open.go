@@ -1,0 +1,338 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/gate"
+	"github.com/boatlift/boatlift/internal/gitrepo"
+	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/kustomize"
+	"github.com/boatlift/boatlift/internal/promotion"
+	"github.com/boatlift/boatlift/internal/render"
+)
+
+type verdict = gate.Verdict
+
+// work is one promotion whose branch and pull request are brought into being, or made anew.
+type work struct {
+	pr      promotion.Promotion
+	verdict verdict
+	rebuild string // why the commit is made anew; empty otherwise
+	reopen  bool
+	changes edit
+}
+
+// edit is what a promotion changes in the repository.
+type edit struct {
+	files  map[string][]byte // new content by path
+	diff   string            // of the kustomizations
+	shown  []render.Directory
+	notice string // why nothing is rendered
+}
+
+// outcome tells what became of the promotions that act on pull requests that are opened.
+type outcome struct {
+	promotions map[string]promotion.Promotion // opened, by id
+	failed     map[string]bool
+}
+
+// open makes the commits of all promotions that need one, pushes their branches in one request, and opens the pull requests.
+func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) {
+	out := outcome{promotions: map[string]promotion.Promotion{}, failed: map[string]bool{}}
+	var all []*work
+	for _, a := range d.Actions {
+		switch a := a.(type) {
+		case promotion.OpenPull:
+			all = append(all, &work{pr: a.Promotion, verdict: a.Verdict})
+		case promotion.Rebuild:
+			all = append(all, &work{pr: a.Promotion, verdict: a.Verdict, rebuild: a.Why})
+		case promotion.Reopen:
+			all = append(all, &work{pr: a.Promotion, verdict: a.Verdict, reopen: true})
+		}
+	}
+	if len(all) == 0 {
+		return out, nil
+	}
+	fail := func(w *work, err error) error {
+		if endsTurn(err) {
+			return err
+		}
+		out.failed[w.pr.ID] = true
+		return t.failed(ctx, w.pr, err)
+	}
+	var updates []gitrepo.BranchUpdate
+	var pushed []*work
+	for _, w := range all {
+		if err := t.save(ctx, w.pr, "", "", nil); err != nil { // a crash from here on is taken up by the next turn
+			return out, err
+		}
+		update, err := t.prepare(ctx, w)
+		if err != nil {
+			if err := fail(w, err); err != nil {
+				return out, err
+			}
+			continue
+		}
+		updates, pushed = append(updates, update), append(pushed, w)
+	}
+	if len(updates) == 0 {
+		return out, nil
+	}
+	results, err := t.remote.Push(ctx, updates)
+	if err != nil && len(results) != len(updates) {
+		results = make([]gitrepo.Result, len(updates))
+		for i := range results {
+			results[i].Err = err
+		}
+	}
+	for i, w := range pushed {
+		err := results[i].Err
+		if err == nil {
+			w.pr.Head, w.pr.Base, w.pr.MergeableAt = string(results[i].New), string(t.base), string(t.base)
+			err = t.present(ctx, w)
+		} else {
+			err = fmt.Errorf("push branch %s: %w", w.pr.Branch, err)
+		}
+		if err != nil {
+			if err := fail(w, err); err != nil {
+				return out, err
+			}
+			continue
+		}
+		out.promotions[w.pr.ID] = w.pr
+	}
+	return out, nil
+}
+
+// prepare makes the edit of a promotion on the present base.
+func (t *turn) prepare(ctx context.Context, w *work) (gitrepo.BranchUpdate, error) {
+	env, _ := t.world.Config.Environment(w.pr.Release.Environment)
+	var err error
+	if w.changes, err = t.edit(ctx, env, w.pr.Release); err != nil {
+		return gitrepo.BranchUpdate{}, err
+	}
+	w.pr.Files = sortedKeys(w.changes.files)
+	old := t.refs.Branch(w.pr.Branch)
+	if old != "" && string(old) != w.pr.Head {
+		commit, err := t.remote.Commit(ctx, old)
+		if err != nil {
+			return gitrepo.BranchUpdate{}, fmt.Errorf("look at branch %s: %w", w.pr.Branch, err)
+		}
+		if commit.Author.Email != t.self.Email || trailer(commit.Message) != w.pr.Release.ID {
+			return gitrepo.BranchUpdate{}, &foreignBranchError{w.pr.Branch}
+		}
+	}
+	who := gitrepo.Identity{Name: t.self.Name, Email: t.self.Email}
+	return gitrepo.BranchUpdate{
+		Branch: w.pr.Branch, Old: old, Parent: t.base, Files: w.changes.files, Message: commitMessage(w.pr.Release, t.repo.FullName),
+		Author: who, Committer: who, When: w.pr.CreatedAt.Truncate(time.Second),
+	}, nil
+}
+
+// foreignBranchError reports a branch of the bot's naming with somebody else's commit on it.
+type foreignBranchError struct{ branch string }
+
+func (e *foreignBranchError) Error() string {
+	return "branch " + e.branch + " is there already, with a commit that is not the bot's"
+}
+func (e *foreignBranchError) Hint() string    { return "delete or rename the branch " + e.branch }
+func (e *foreignBranchError) Permanent() bool { return true }
+
+// edit changes every kustomization of the environment that lists an image of the release.
+func (t *turn) edit(ctx context.Context, env promotion.Environment, release promotion.Release) (edit, error) {
+	changes := map[string][]kustomize.Change{}
+	for _, l := range t.world.Listings {
+		if l.Environment != env.Name || !release.Moves(l.Image) {
+			continue
+		}
+		if l.Refusal != "" {
+			return edit{}, &refusedError{l.Refusal}
+		}
+		for _, c := range release.Changes {
+			if c.Image == l.Image {
+				changes[l.File] = append(changes[l.File], change(env.Pin, l.Entry, c))
+			}
+		}
+	}
+	files := sortedKeys(changes)
+	texts, err := t.tree.ReadFiles(ctx, files)
+	if err != nil {
+		return edit{}, fmt.Errorf("read the kustomizations: %w", err)
+	}
+	e := edit{files: map[string][]byte{}}
+	for _, f := range files {
+		after, report, err := kustomize.Edit(f, texts[f], changes[f])
+		if err != nil {
+			return edit{}, err
+		}
+		if report.Changed {
+			e.files[f] = after
+			e.diff += kustomize.Diff(f, texts[f], after)
+		}
+	}
+	if len(e.files) == 0 {
+		return edit{}, fmt.Errorf("%s has %s already", env.Name, release.Label())
+	}
+	t.render(ctx, &e)
+	return e, nil
+}
+
+// refusedError is an edit that is never made.
+type refusedError struct{ reason string }
+
+func (e *refusedError) Error() string   { return e.reason }
+func (e *refusedError) Permanent() bool { return true }
+
+func change(pin promotion.Pin, entry string, c promotion.Change) kustomize.Change {
+	tag, digest := c.Tag, string(c.Digest)
+	ch := kustomize.Change{Name: entry}
+	switch pin {
+	case promotion.PinDigest:
+		ch.Digest, ch.Other = &digest, kustomize.OtherReplace
+	case promotion.PinTag:
+		ch.Tag, ch.Other = &tag, kustomize.OtherReplace
+	default:
+		ch.Tag, ch.Digest = &tag, &digest
+	}
+	return ch
+}
+
+// maxRendered bounds how many directories are rendered for one pull request.
+const maxRendered = 4
+
+// render shows what the edit changes in the manifests. It never stands in the way of the pull request.
+func (t *turn) render(ctx context.Context, e *edit) {
+	if t.r.Renderer == nil {
+		return
+	}
+	var dirs []string
+	for _, f := range sortedKeys(e.files) {
+		dirs = append(dirs, path.Dir(f))
+	}
+	dirs = slices.Compact(dirs)
+	if len(dirs) > maxRendered {
+		e.notice = fmt.Sprintf("%d more directories are not shown.", len(dirs)-maxRendered)
+		dirs = dirs[:maxRendered]
+	}
+	for i, d := range dirs {
+		if d == "." {
+			dirs[i] = ""
+		}
+	}
+	result, err := t.r.Renderer.Compare(ctx, treeSource{t.tree}, dirs, e.files)
+	if err != nil {
+		e.notice = "The manifests could not be rendered: " + firstLine(err.Error())
+		return
+	}
+	e.shown = result.Dirs
+}
+
+// treeSource lets the renderer read a commit.
+type treeSource struct{ tree *gitrepo.Tree }
+
+func (s treeSource) ReadFile(ctx context.Context, p string) ([]byte, error) {
+	return s.tree.ReadFile(ctx, p)
+}
+
+func (s treeSource) IsDir(ctx context.Context, p string) (bool, error) {
+	if p == "" || p == "." {
+		return true, nil
+	}
+	return s.tree.IsDir(ctx, p)
+}
+
+// present opens the pull request of a pushed branch, or brings the one that is there up to date, and shows the gate on its head.
+func (t *turn) present(ctx context.Context, w *work) error {
+	env := w.pr.Release.Environment
+	title, body := pullTitle(w.pr.Release), t.pullBody(w)
+	switch {
+	case w.reopen:
+		open := forge.Open
+		if _, err := t.forge.EditPullRequest(ctx, t.repo, w.pr.PullRequest, forge.Edit{State: &open}); err != nil {
+			return fmt.Errorf("reopen #%d: %w", w.pr.PullRequest, err)
+		}
+		if err := t.forge.Comment(ctx, t.repo, w.pr.PullRequest, "reopened-"+w.pr.ID, reopenComment); err != nil {
+			return fmt.Errorf("comment on #%d: %w", w.pr.PullRequest, err)
+		}
+	case w.rebuild != "":
+		if _, err := t.forge.EditPullRequest(ctx, t.repo, w.pr.PullRequest, forge.Edit{Title: &title, Body: &body}); err != nil {
+			return fmt.Errorf("bring #%d up to date: %w", w.pr.PullRequest, err)
+		}
+		if err := t.forge.Comment(ctx, t.repo, w.pr.PullRequest, "rebuilt-"+w.pr.Head[:12], rebuildComment(w.rebuild)); err != nil {
+			return fmt.Errorf("comment on #%d: %w", w.pr.PullRequest, err)
+		}
+	default:
+		pull, err := t.openOrFind(ctx, w.pr.Branch, forge.NewPullRequest{
+			Head: w.pr.Branch, Base: t.repo.DefaultBranch, Title: title, Body: body, Labels: []string{"boatlift", "boatlift/" + env},
+		})
+		if err != nil {
+			return err
+		}
+		w.pr.PullRequest, w.pr.URL, w.pr.OpenedAt = pull.Number, pull.URL, t.now
+		t.log.Info("pull request opened", "environment", env, "release", w.pr.Release.Label(), "url", pull.URL)
+	}
+	w.pr.State, w.pr.GateHead = promotion.Open, w.pr.Head
+	w.pr.Attempts, w.pr.LastError, w.pr.RetryAt = 0, "", time.Time{}
+	action := "opened"
+	if w.rebuild != "" {
+		action = "rebuilt"
+	} else if w.reopen {
+		action = "reopened"
+	}
+	showing := t.showGate(ctx, w.pr.Head, w.pr, w.verdict)
+	if showing != nil {
+		w.pr.GateHead = "" // shown at the next turn
+		t.wakeLater(5 * time.Second)
+	}
+	if err := t.save(ctx, w.pr, "", action, nil); err != nil {
+		return err
+	}
+	if showing != nil && endsTurn(showing) {
+		return showing
+	}
+	return nil
+}
+
+// openOrFind opens a pull request, or finds the one that is open for the branch already.
+func (t *turn) openOrFind(ctx context.Context, branch string, pr forge.NewPullRequest) (forge.PullRequest, error) {
+	pull, err := t.forge.CreatePullRequest(ctx, t.repo, pr)
+	if !errors.Is(err, forge.ErrExists) {
+		if err != nil {
+			return pull, fmt.Errorf("open a pull request for branch %s: %w", branch, err)
+		}
+		return pull, nil
+	}
+	found, err := t.forge.PullRequestsOf(ctx, t.repo, branch)
+	if err != nil {
+		return pull, fmt.Errorf("look for the pull request of branch %s: %w", branch, err)
+	}
+	for _, f := range found {
+		if f.State == forge.Open && f.BaseBranch == pr.Base {
+			return f, nil
+		}
+	}
+	return pull, fmt.Errorf("the forge says that a pull request for branch %s exists, and shows none", branch)
+}
+
+func imagesOf(r promotion.Release) []image.Name {
+	names := make([]image.Name, len(r.Changes))
+	for i, c := range r.Changes {
+		names[i] = c.Image
+	}
+	return names
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

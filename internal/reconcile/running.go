@@ -1,0 +1,179 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/gitrepo"
+	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/promotion"
+)
+
+// observeRunning finds out what each environment demonstrably runs: what the kustomizations at its last rolled-out commit carry.
+func (t *turn) observeRunning(ctx context.Context) error {
+	before := map[string]promotion.Running{}
+	for _, r := range t.mem.Running {
+		before[r.Environment] = r
+	}
+	t.world.Running = map[string]promotion.Running{}
+	for _, env := range t.world.Config.Environments {
+		if env.Mode == promotion.Off || t.base == "" {
+			continue
+		}
+		now, err := t.runningOf(ctx, env, before[env.Name])
+		if err != nil {
+			return fmt.Errorf("find out what %s of %s runs: %w", env.Name, t.repo.FullName, err)
+		}
+		t.world.Running[env.Name] = now
+		t.running = append(t.running, now)
+		if changed(before[env.Name], now) {
+			t.runsChanged = append(t.runsChanged, env.Name)
+		}
+	}
+	return nil
+}
+
+func changed(a, b promotion.Running) bool {
+	return a.State != b.State || a.SHA != b.SHA || !maps.EqualFunc(a.Images, b.Images, func(x, y promotion.RunningImage) bool {
+		return x.Tag == y.Tag && x.Digest == y.Digest
+	})
+}
+
+func (t *turn) runningOf(ctx context.Context, env promotion.Environment, before promotion.Running) (promotion.Running, error) {
+	now := promotion.Running{Environment: env.Name, State: string(forge.RolloutUnknown)}
+	switch {
+	case env.Rollout.Merge:
+		now.SHA, now.State, now.At = string(t.base), string(forge.RolloutSucceeded), t.now
+		if before.SHA == now.SHA {
+			now.At = before.At
+		}
+		now.Images = runningImages(env.Name, t.world.Listings, before, now.At)
+		return now, nil
+	case env.Rollout.Deployment == "":
+		return now, nil
+	case before.SHA == string(t.base) && before.State == string(forge.RolloutSucceeded):
+		return before, nil // nothing newer can have been rolled out
+	}
+	deployments, err := t.forge.Deployments(ctx, t.repo, env.Rollout.Deployment, 10)
+	if err != nil {
+		return now, err
+	}
+	if len(deployments) == 0 {
+		return now, nil
+	}
+	newest := deployments[0]
+	now.State, now.URL, now.At = string(newest.State), newest.URL, newest.CreatedAt
+	i := slices.IndexFunc(deployments, func(d forge.Deployment) bool { return d.State == forge.RolloutSucceeded })
+	if i < 0 {
+		now.SHA, now.Images = before.SHA, before.Images
+		return now, nil
+	}
+	done := deployments[i]
+	now.SHA = done.SHA
+	switch {
+	case done.SHA == before.SHA:
+		now.Images = before.Images
+	case done.SHA == string(t.base):
+		now.Images = runningImages(env.Name, t.world.Listings, before, done.UpdatedAt)
+	default:
+		lists, err := t.listAt(ctx, gitrepo.Hash(done.SHA))
+		if err != nil {
+			return now, err
+		}
+		now.Images = runningImages(env.Name, lists, before, done.UpdatedAt)
+	}
+	return now, nil
+}
+
+// listAt lists the images of another commit, by the present configuration. A commit that is gone carries nothing.
+func (t *turn) listAt(ctx context.Context, sha gitrepo.Hash) ([]promotion.Listing, error) {
+	tree, err := t.remote.Tree(ctx, sha)
+	if err != nil {
+		return nil, err
+	}
+	lists, err := t.list(ctx, tree)
+	if permanent(err) {
+		t.log.Warn("a rolled-out commit cannot be read", "commit", string(sha), "error", err)
+		return nil, nil
+	}
+	return lists, err
+}
+
+// runningImages is what listings amount to. Where kustomizations of one environment disagree about an image, no digest is known of it.
+func runningImages(environment string, lists []promotion.Listing, before promotion.Running, at time.Time) map[image.Name]promotion.RunningImage {
+	images := map[image.Name]promotion.RunningImage{}
+	for _, l := range lists {
+		if l.Environment != environment {
+			continue
+		}
+		now := promotion.RunningImage{Tag: l.Tag, Digest: l.Digest, Since: at}
+		if other, twice := images[l.Image]; twice && (other.Tag != now.Tag || other.Digest != now.Digest) {
+			now.Tag, now.Digest = "", ""
+		}
+		images[l.Image] = now
+	}
+	for name, now := range images {
+		if was, ok := before.Images[name]; ok && was.Tag == now.Tag && was.Digest == now.Digest {
+			now.Since = was.Since
+			images[name] = now
+		}
+	}
+	return images
+}
+
+// observeUpstream looks up the environments that those of this repo come after.
+func (t *turn) observeUpstream(ctx context.Context) error {
+	t.world.Upstream = map[promotion.EnvRef]promotion.Upstream{}
+	for _, env := range t.world.Config.Environments {
+		for _, ref := range env.After {
+			if _, done := t.world.Upstream[ref]; done {
+				continue
+			}
+			up, err := t.upstream(ctx, ref.In(t.repo.FullName))
+			if err != nil {
+				return fmt.Errorf("look up %s: %w", ref, err)
+			}
+			t.world.Upstream[ref] = up
+		}
+	}
+	return nil
+}
+
+func (t *turn) upstream(ctx context.Context, ref promotion.EnvRef) (promotion.Upstream, error) {
+	if ref.Repo == t.repo.FullName {
+		if _, ok := t.world.Config.Environment(ref.Environment); !ok {
+			return promotion.Upstream{Problem: fmt.Sprintf("%s has no environment %s", ref.Repo, ref.Environment)}, nil
+		}
+		up := promotion.Upstream{Running: t.world.Running[ref.Environment], Listed: listed(ref.Environment, t.world.Listings)}
+		for _, pr := range t.world.Promotions {
+			if pr.Release.Environment == ref.Environment && pr.State.Active() {
+				up.Promotions = append(up.Promotions, pr)
+			}
+		}
+		return up, nil
+	}
+	found, err := t.r.Store.Upstream(ctx, t.forgeName, ref)
+	switch {
+	case err != nil:
+		return promotion.Upstream{}, err
+	case found.Found == 0:
+		return promotion.Upstream{Problem: fmt.Sprintf("no environment %s is known: is the bot installed on %s, and does its %s name the environment?", ref, ref.Repo, ConfigFile)}, nil
+	case found.Found > 1:
+		return promotion.Upstream{Problem: fmt.Sprintf("%d environments are called %s", found.Found, ref)}, nil
+	}
+	return promotion.Upstream{Running: found.Running, Listed: listed(ref.Environment, found.Listings), Promotions: found.Promotions}, nil
+}
+
+func listed(environment string, lists []promotion.Listing) []image.Name {
+	var names []image.Name
+	for _, l := range lists {
+		if l.Environment == environment && !slices.Contains(names, l.Image) {
+			names = append(names, l.Image)
+		}
+	}
+	return names
+}

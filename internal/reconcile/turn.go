@@ -1,0 +1,326 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/gate"
+	"github.com/boatlift/boatlift/internal/gitrepo"
+	"github.com/boatlift/boatlift/internal/promotion"
+	"github.com/boatlift/boatlift/internal/store"
+)
+
+// turn is the work on one repo for one claim.
+type turn struct {
+	r         *Reconciler
+	claim     *store.Claim
+	forge     forge.Forge
+	forgeName string
+	now       time.Time
+	log       *slog.Logger
+
+	mem    store.Memory
+	repo   forge.Repository
+	self   forge.Identity
+	remote *gitrepo.Remote
+	refs   gitrepo.Refs
+	base   gitrepo.Hash
+	tree   *gitrepo.Tree // of base
+
+	rec         store.Repo // as it will be recorded
+	world       promotion.World
+	tags        []store.Tag // newly read from registries
+	running     []promotion.Running
+	runsChanged []string // environments whose running images or rollout changed
+	permissions map[string]forge.Permission
+	wakes       []time.Time
+}
+
+func (t *turn) run(ctx context.Context) (store.Finish, error) {
+	var err error
+	if t.mem, err = t.r.Store.Memory(ctx, t.claim.Repo); err != nil {
+		return store.Finish{}, fmt.Errorf("read what is known: %w", err)
+	}
+	if !t.mem.Found || t.mem.Repo.State != store.RepoActive {
+		return store.Finish{}, nil
+	}
+	t.rec, t.repo = t.mem.Repo, repositoryOf(t.mem.Repo)
+	if t.self, err = t.forge.Self(ctx); err != nil {
+		return store.Finish{}, fmt.Errorf("ask who the bot is: %w", err)
+	}
+	decision, err := t.observeAndPlan(ctx)
+	if gone := t.goneBecause(err); gone != "" {
+		t.log.Info("repository parked", "reason", gone)
+		return store.Finish{}, t.r.Store.SetRepoState(ctx, t.claim.Repo, store.RepoParked, gone)
+	}
+	if err != nil {
+		return store.Finish{}, err
+	}
+	downstream, err := t.record(ctx, decision)
+	if err != nil {
+		return store.Finish{}, err
+	}
+	again, err := t.act(ctx, decision)
+	finish := store.Finish{WakeAt: t.wakeAt(decision, again), Wake: downstream}
+	return finish, err
+}
+
+// goneBecause tells that nothing will work until a person acts; empty if it might.
+func (t *turn) goneBecause(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, forge.ErrGone):
+		return "the bot has no access any more: " + err.Error()
+	case errors.Is(err, forge.ErrNotFound):
+		return "the repository is gone, or the bot was taken out of it"
+	default:
+		return ""
+	}
+}
+
+// observeAndPlan looks at the world and plans; a tag that the plan needs to know is resolved, and the plan is made again.
+func (t *turn) observeAndPlan(ctx context.Context) (promotion.Decision, error) {
+	for _, step := range []func(context.Context) error{t.observeBase, t.observePulls, t.observeRunning, t.observeUpstream, t.observeTags, t.observeOthers} {
+		if err := step(ctx); err != nil {
+			return promotion.Decision{}, err
+		}
+	}
+	for range 50 {
+		d := promotion.Plan(t.world)
+		if len(d.Asks) == 0 {
+			return d, nil
+		}
+		for _, ask := range d.Asks {
+			t.resolve(ctx, ask)
+		}
+		if err := ctx.Err(); err != nil {
+			return d, context.Cause(ctx)
+		}
+	}
+	return promotion.Decision{}, errors.New("the plan asks for ever more tags")
+}
+
+// observeBase reads the base branch: where it is, the configuration, and which images the kustomizations set. What has not changed since
+// the last turn is not read again.
+func (t *turn) observeBase(ctx context.Context) error {
+	if err := t.refreshRepository(ctx); err != nil {
+		return err
+	}
+	t.remote = t.r.Git.Remote(t.repo.CloneURL, func(ctx context.Context) (gitrepo.Auth, error) {
+		auth, err := t.forge.GitAuth(ctx, t.repo)
+		return gitrepo.Auth{Username: auth.Username, Password: auth.Password}, err
+	})
+	var err error
+	t.refs, err = t.remote.Refs(ctx, "refs/heads/"+t.repo.DefaultBranch, "refs/heads/boatlift/")
+	switch {
+	case errors.Is(err, gitrepo.ErrEmptyRepository):
+		t.base = ""
+	case err != nil:
+		return fmt.Errorf("read the branches of %s: %w", t.repo.FullName, err)
+	default:
+		t.base = t.refs.Branch(t.repo.DefaultBranch)
+	}
+	t.world = promotion.World{
+		Now: t.now, Repo: t.claim.Repo, FullName: t.repo.FullName, Base: string(t.base), Previous: t.mem.Listings, FirstSeen: map[promotion.Listed]time.Time{},
+		Promotions: t.mem.Promotions, Rejections: t.mem.Rejections, Holds: t.mem.Holds, Require: t.r.Require,
+		Judge: func(f gate.Facts, uses []gate.Use) gate.Verdict { return t.r.Judge.Judge(ctx, f, uses) },
+	}
+	if t.mem.Repo.BaselineAt.IsZero() {
+		t.world.Previous, t.rec.BaselineAt = nil, t.now
+	}
+	if t.base == "" {
+		t.rec.BaseHead, t.rec.Environments = "", nil
+		return nil
+	}
+	if t.tree, err = t.remote.Tree(ctx, t.base); err != nil {
+		return fmt.Errorf("read %s: %w", t.repo.FullName, err)
+	}
+	if err := t.observeConfig(ctx); err != nil {
+		return err
+	}
+	if string(t.base) == t.mem.Repo.BaseHead && t.rec.ConfigText == t.mem.Repo.ConfigText {
+		t.world.Listings = t.mem.Listings
+	} else if t.world.Listings, err = t.list(ctx, t.tree); err != nil {
+		return fmt.Errorf("read the kustomizations of %s: %w", t.repo.FullName, err)
+	}
+	t.rec.BaseHead, t.rec.UpdatedAt = string(t.base), t.now
+	for _, l := range t.world.Listings {
+		key := promotion.Listed{Environment: l.Environment, Image: l.Image}
+		first, known := t.mem.FirstSeen[store.EnvImage{Environment: l.Environment, Image: l.Image}]
+		if !known {
+			first = t.now
+		}
+		t.world.FirstSeen[key] = first
+	}
+	return nil
+}
+
+// refreshRepository asks the forge for the repository anew once in a while, and after failures: it may have been renamed.
+func (t *turn) refreshRepository(ctx context.Context) error {
+	if t.claim.Attempts == 0 && t.now.Sub(t.rec.UpdatedAt) < time.Hour {
+		return nil
+	}
+	repo, err := t.forge.Repository(ctx, t.repo.ID)
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", t.repo.FullName, err)
+	}
+	rec := recordOf(t.forgeName, repo)
+	t.rec.FullName, t.rec.DefaultBranch, t.rec.CloneURL, t.rec.WebURL = rec.FullName, rec.DefaultBranch, rec.CloneURL, rec.WebURL
+	t.rec.MergeMethod, t.rec.Installation = rec.MergeMethod, rec.Installation
+	if repo.Archived {
+		t.rec.State, t.rec.StateReason = rec.State, rec.StateReason
+		t.world.ReadOnly = rec.StateReason
+	}
+	t.repo = repo
+	return nil
+}
+
+// observeConfig reads .boatlift.yaml. A wrong one is shown on the commit that brought it, and pauses the repo: nothing new is opened or
+// merged, while the last good one keeps the gates of what is open.
+func (t *turn) observeConfig(ctx context.Context) error {
+	if t.mem.Repo.ConfigSHA != string(t.base) {
+		text, err := t.tree.ReadFile(ctx, ConfigFile)
+		switch {
+		case isNotExist(err):
+			t.rec.ConfigText, t.rec.ConfigError = "", ""
+		case err != nil && !permanent(err):
+			return fmt.Errorf("read %s of %s: %w", ConfigFile, t.repo.FullName, err)
+		case err != nil:
+			t.rec.ConfigError = ConfigFile + ": " + err.Error()
+		default:
+			if _, err := t.r.Parse(text); err != nil {
+				t.rec.ConfigError = err.Error()
+			} else {
+				t.rec.ConfigText, t.rec.ConfigError = string(text), ""
+			}
+		}
+		t.rec.ConfigSHA = string(t.base)
+		if err := t.showConfig(ctx); err != nil {
+			return err
+		}
+	}
+	if t.rec.ConfigError != "" {
+		t.world.Paused = "the newest " + ConfigFile + " is wrong: " + firstLine(t.rec.ConfigError)
+	}
+	t.rec.Environments = nil
+	if t.rec.ConfigText == "" {
+		return nil
+	}
+	cfg, err := t.r.Parse([]byte(t.rec.ConfigText))
+	if err != nil { // a newer program may be stricter than the one that took it
+		t.rec.ConfigError = err.Error()
+		t.world.Paused = firstLine(t.rec.ConfigError)
+		return nil
+	}
+	t.world.Config = cfg
+	for _, env := range cfg.Environments {
+		row := store.EnvRow{Name: env.Name, Path: env.Path, Mode: env.Mode}
+		for _, ref := range env.After {
+			row.After = append(row.After, ref.In(t.repo.FullName))
+		}
+		t.rec.Environments = append(t.rec.Environments, row)
+	}
+	return nil
+}
+
+// configCheck is the name of the check that shows a wrong .boatlift.yaml.
+const configCheck = "boatlift/config"
+
+// showConfig shows on the base commit what is wrong with its configuration, and that it is mended.
+func (t *turn) showConfig(ctx context.Context) error {
+	if t.rec.ConfigError == "" && t.mem.Repo.ConfigError == "" {
+		return nil
+	}
+	check := forge.Check{HeadSHA: string(t.base), Name: configCheck, Conclusion: forge.Success, Title: ConfigFile + " is right again", Summary: "Boatlift works with it."}
+	if t.rec.ConfigError != "" {
+		check.Conclusion, check.Title = forge.Failure, ConfigFile+" is wrong; Boatlift opens and merges nothing here until it is mended"
+		check.Summary = fence("", t.rec.ConfigError) + "\n\n`boatlift check` shows the same on your machine."
+	}
+	if err := t.forge.SetCheck(ctx, t.repo, check); err != nil {
+		return fmt.Errorf("show the configuration check of %s: %w", t.repo.FullName, err)
+	}
+	return nil
+}
+
+// record writes down what was seen, and the holds that follow from it, in one transaction before anything is done. It returns the repos
+// that come after environments whose state changed.
+func (t *turn) record(ctx context.Context, d promotion.Decision) ([]promotion.RepoKey, error) {
+	linked := t.linkedPromotions()
+	err := t.r.Store.Update(ctx, t.claim, func(tx *store.Tx) error {
+		tx.SaveRepo(t.rec)
+		tx.SaveListings(t.claim.Repo, t.world.Listings)
+		tx.SaveRunning(t.running)
+		tx.SaveNotes(t.claim.Repo, d.Notes)
+		for _, tag := range t.tags {
+			tx.SaveTag(tag)
+		}
+		for _, pr := range linked {
+			tx.SavePromotion(pr)
+		}
+		for _, a := range d.Actions {
+			if h, ok := a.(promotion.AddHold); ok {
+				tx.AddHold(h.Hold)
+				tx.Audit(t.audit("boatlift", "held", h.Hold.Environment, h.Hold))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write down what was seen: %w", err)
+	}
+	if len(t.runsChanged) == 0 {
+		return nil, nil
+	}
+	keys, err := t.r.Store.Downstream(ctx, t.forgeName, t.repo.FullName, t.runsChanged)
+	if err != nil {
+		return nil, fmt.Errorf("find what comes after %s: %w", t.repo.FullName, err)
+	}
+	return slices.DeleteFunc(keys, func(k promotion.RepoKey) bool { return k == t.claim.Repo }), nil
+}
+
+// linkedPromotions are those for which this turn found a pull request or a head that the last one could not write down.
+func (t *turn) linkedPromotions() []promotion.Promotion {
+	var linked []promotion.Promotion
+	known := map[string]promotion.Promotion{}
+	for _, pr := range t.mem.Promotions {
+		known[pr.ID] = pr
+	}
+	for _, pr := range t.world.Promotions {
+		old, had := known[pr.ID]
+		if !had || old.PullRequest != pr.PullRequest || old.Head != pr.Head || old.MergeableAt != pr.MergeableAt {
+			linked = append(linked, pr)
+		}
+	}
+	return linked
+}
+
+func (t *turn) wakeLater(after time.Duration) { t.wakes = append(t.wakes, t.now.Add(after)) }
+
+// wakeAt is when the repo has its next turn although nothing may have happened.
+func (t *turn) wakeAt(d promotion.Decision, again bool) time.Time {
+	if again {
+		return t.now
+	}
+	if len(t.rec.Environments) == 0 && len(t.world.Promotions) == 0 {
+		return time.Time{} // a push to the repository wakes it
+	}
+	at := t.now.Add(t.r.Poll)
+	for _, w := range append(t.wakes, d.Wake) {
+		if !w.IsZero() && w.Before(at) {
+			at = w
+		}
+	}
+	return at
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

@@ -101,7 +101,7 @@ func (c *collector) push(e event) {
 		c.ignore(subject(e.repository, e.tag) + " is a signature, an attestation or the like, not an image")
 		return
 	case image.CheckTag(e.tag) != nil:
-		c.ignore("push to " + subject(e.repository, "") + " has the tag " + clip(strconv.Quote(e.tag)) + ", which no registry could hold")
+		c.ignore("push to " + subject(e.repository, "") + " has the tag " + clip(strconv.QuoteToASCII(e.tag)) + ", which no registry could hold")
 		return
 	}
 	host := c.endpoint.Host
@@ -114,7 +114,7 @@ func (c *collector) push(e event) {
 	}
 	name, err := image.NewName(host, e.repository)
 	if err != nil {
-		c.ignore("push of " + subject(e.repository, e.tag) + " at " + clip(strconv.Quote(host)) + " is no image name; set host: if the registry is known under another one")
+		c.ignore("push of " + subject(e.repository, e.tag) + " at " + clip(strconv.QuoteToASCII(host)) + " is no image name; set host: if the registry is known under another one")
 		return
 	}
 	digest, err := image.ParseDigest(e.digest)

@@ -214,9 +214,9 @@ func explainJSON(err error) string {
 		if kind.Field == "" {
 			return "the body is a JSON " + kind.Value + " where an object is expected"
 		}
-		return clip(fmt.Sprintf("the field %q is a %s", kind.Field, kind.Value))
+		return clip(fmt.Sprintf("the field %+q is a %s", kind.Field, kind.Value))
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("the body is not JSON, or cut off: %s at byte %d", syntax.Error(), syntax.Offset)
+		return fmt.Sprintf("the body is not JSON, or cut off, at byte %d", syntax.Offset)
 	}
 	return "the body is not JSON"
 }

@@ -1,0 +1,316 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/promotion"
+)
+
+// inbox gathers deliveries that come while a transaction is being written, for the next one.
+type inbox struct {
+	lead chan struct{} // held by the one who writes
+
+	mu    sync.Mutex
+	queue []*arrival
+}
+
+func newInbox() *inbox { return &inbox{lead: make(chan struct{}, 1)} }
+
+// arrival is a delivery on its way in.
+type arrival struct {
+	delivery Delivery
+	images   string // as stored
+	repos    string
+	subjects []string
+	pushes   []Push
+	wake     []promotion.RepoKey
+
+	answer Accepted
+	err    error
+	done   chan struct{} // closed when answer and err are there
+}
+
+const (
+	batchMost    = 256              // deliveries in one transaction
+	batchTimeout = 20 * time.Second // longer than the engine waits for a lock
+	refusedMost  = 1000             // refused deliveries that are kept for each sender
+)
+
+// Accept stores a delivery with its pushes and the work they make, in one transaction, and returns when it is durable. Work is made
+// for the repos in wake and for every active repo that lists a pushed image. A delivery that was stored or ignored before is
+// Known, and changes nothing; so does one that is refused. Whether it was stored is unknown only where ctx ends first.
+func (s *Store) Accept(ctx context.Context, d Delivery, pushes []Push, wake []promotion.RepoKey) (Accepted, error) {
+	a, err := newArrival(d, pushes, wake)
+	if err != nil {
+		return Accepted{}, fmt.Errorf("store delivery: %w", err)
+	}
+	s.inbox.mu.Lock()
+	s.inbox.queue = append(s.inbox.queue, a)
+	s.inbox.mu.Unlock()
+	for {
+		select {
+		case <-a.done:
+			return a.answer, a.err
+		case s.inbox.lead <- struct{}{}:
+			// The batch is not this caller's alone, so it does not end with this caller's context.
+			lead, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
+			s.acceptBatch(lead, s.inbox.next())
+			cancel()
+			<-s.inbox.lead
+		case <-ctx.Done():
+			s.inbox.forget(a)
+			return Accepted{}, fmt.Errorf("store delivery: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// next takes the batch that is to be written.
+func (in *inbox) next() []*arrival {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n := min(len(in.queue), batchMost)
+	batch := slices.Clone(in.queue[:n])
+	in.queue = slices.Delete(in.queue, 0, n)
+	return batch
+}
+
+// forget takes out an arrival whose caller has gone. One that is being written stays there.
+func (in *inbox) forget(a *arrival) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.queue = slices.DeleteFunc(in.queue, func(other *arrival) bool { return other == a })
+}
+
+// newArrival makes everything of a delivery that needs no database, outside the transaction.
+func newArrival(d Delivery, pushes []Push, wake []promotion.RepoKey) (*arrival, error) {
+	if d.Sender == "" {
+		return nil, errors.New("it has no sender")
+	}
+	switch d.Outcome {
+	case Stored, Ignored, Duplicate, Refused:
+	default:
+		return nil, errors.New("it has no outcome")
+	}
+	a := &arrival{delivery: d, pushes: slices.Clone(pushes), wake: slices.Clone(wake), done: make(chan struct{})}
+	a.delivery.Sender = plain(d.Sender, 200)
+	a.delivery.DeliveryID = shortID(d.DeliveryID)
+	a.delivery.Event = plain(d.Event, 200)
+	a.delivery.Reason = plain(d.Reason, 2000)
+	a.delivery.About = plain(d.About, 500)
+	images := slices.Clone(d.Images)
+	for i := range images {
+		images[i] = plain(images[i], 300)
+	}
+	for i := range a.pushes {
+		p := &a.pushes[i]
+		p.Tag, p.MediaType = plain(p.Tag, 200), plain(p.MediaType, 200)
+		images = append(images, plain(string(p.Image), 300))
+	}
+	images = sortedSet(images)
+	repos := sortedSet(d.Repos)
+	a.images, a.repos = jsonList(images), jsonList(repos)
+	a.subjects = images
+	for _, key := range repos {
+		a.subjects = append(a.subjects, plain(string(key), 300))
+	}
+	a.subjects = sortedSet(a.subjects)
+	return a, nil
+}
+
+// shortID keeps a sender's id as it is unless no sensible sender would write it.
+func shortID(id string) string {
+	if short := plain(id, 200); short == id {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// acceptBatch writes a batch and answers everyone in it. Where the batch as a whole fails for a reason that may be one delivery's,
+// each is written alone.
+func (s *Store) acceptBatch(ctx context.Context, batch []*arrival) {
+	if len(batch) == 0 {
+		return
+	}
+	err := s.write(ctx, "store deliveries", func(ctx context.Context, q *conn) error { return insertArrivals(ctx, q, batch) })
+	if _, unavailable := errors.AsType[*UnavailableError](err); err != nil && !unavailable && len(batch) > 1 && ctx.Err() == nil {
+		for _, a := range batch {
+			s.acceptBatch(ctx, []*arrival{a})
+		}
+		return
+	}
+	woken := false
+	for _, a := range batch {
+		if err != nil {
+			a.answer, a.err = Accepted{}, err
+		}
+		woken = woken || len(a.answer.Woken) > 0
+		close(a.done)
+	}
+	if woken {
+		s.signal()
+	}
+}
+
+func insertArrivals(ctx context.Context, q *conn, batch []*arrival) error {
+	var delivery, push, now int64
+	if _, err := q.one(ctx, []any{&delivery, &now}, `UPDATE counters SET last = last WHERE name = 'deliveries' RETURNING last, {now}`); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(batch, func(a *arrival) bool { return len(a.pushes) > 0 }) {
+		if _, err := q.one(ctx, []any{&push}, `UPDATE counters SET last = last WHERE name = 'pushes' RETURNING last`); err != nil {
+			return err
+		}
+	}
+	firstPush := push
+	bumps := map[promotion.RepoKey]bool{}
+	listing := map[string][]promotion.RepoKey{}
+	refused := map[string]bool{}
+	for _, a := range batch {
+		a.answer = Accepted{}
+		d := &a.delivery
+		received := micros(d.ReceivedAt)
+		if received == 0 {
+			received = now
+		}
+		known, err := insertDelivery(ctx, q, a, delivery+1, received)
+		if err != nil {
+			return err
+		}
+		if known != 0 {
+			a.answer = Accepted{ID: known, Known: true}
+			continue
+		}
+		delivery++
+		a.answer.ID = delivery
+		for _, subject := range a.subjects {
+			if _, err := q.exec(ctx, `INSERT INTO delivery_subjects (subject, delivery) VALUES ($1, $2)`, subject, delivery); err != nil {
+				return err
+			}
+		}
+		if d.Outcome == Refused {
+			refused[d.Sender] = true
+			continue
+		}
+		wake := slices.Clone(a.wake)
+		for _, p := range a.pushes {
+			push++
+			at := micros(p.ReceivedAt)
+			if at == 0 {
+				at = received
+			}
+			if _, err := q.exec(ctx, `INSERT INTO pushes (id, image, tag, digest, media_type, pushed_at, received_at, delivery)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+				push, string(p.Image), p.Tag, string(p.Digest), p.MediaType, micros(p.PushedAt), at, delivery); err != nil {
+				return err
+			}
+			repos, seen := listing[string(p.Image)]
+			if !seen {
+				if repos, err = reposListing(ctx, q, string(p.Image)); err != nil {
+					return err
+				}
+				listing[string(p.Image)] = repos
+			}
+			wake = append(wake, repos...)
+		}
+		a.answer.Woken = sortedSet(wake)
+		for _, key := range a.answer.Woken {
+			bumps[key] = true
+		}
+	}
+	if _, err := q.exec(ctx, `UPDATE counters SET last = $1 WHERE name = 'deliveries'`, delivery); err != nil {
+		return err
+	}
+	if push > firstPush {
+		if _, err := q.exec(ctx, `UPDATE counters SET last = $1 WHERE name = 'pushes'`, push); err != nil {
+			return err
+		}
+	}
+	for _, sender := range sortedKeys(refused) {
+		// Anyone can make refused deliveries, so their number is bounded.
+		if _, err := q.exec(ctx, `DELETE FROM deliveries WHERE sender = $1 AND outcome = 'refused' AND id <= (
+				SELECT id FROM deliveries WHERE sender = $1 AND outcome = 'refused' ORDER BY id DESC LIMIT 1 OFFSET $2)`, sender, refusedMost); err != nil {
+			return err
+		}
+	}
+	return bump(ctx, q, sortedKeys(bumps))
+}
+
+// insertDelivery inserts one delivery, or returns the id of the one that is there already. A refused one that is there makes way:
+// whoever refused deliveries come from must not be able to keep a true one out by guessing its id.
+func insertDelivery(ctx context.Context, q *conn, a *arrival, id, received int64) (known int64, err error) {
+	d := &a.delivery
+	var body any
+	if d.Body != nil {
+		body = d.Body
+	}
+	for {
+		n, err := q.exec(ctx, `INSERT INTO deliveries (id, sender, delivery_id, event, outcome, reason, about, body, received_at, images, repos)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			ON CONFLICT (sender, delivery_id) WHERE delivery_id <> '' DO NOTHING`,
+			id, d.Sender, d.DeliveryID, d.Event, string(d.Outcome), d.Reason, d.About, body, received, a.images, a.repos)
+		if err != nil || n == 1 {
+			return 0, err
+		}
+		var outcome string
+		if _, err := q.one(ctx, []any{&known, &outcome}, `SELECT id, outcome FROM deliveries WHERE sender = $1 AND delivery_id = $2 AND delivery_id <> ''`,
+			d.Sender, d.DeliveryID); err != nil {
+			return 0, err
+		}
+		if Outcome(outcome) != Refused || d.Outcome == Refused {
+			return known, nil
+		}
+		if _, err := q.exec(ctx, `DELETE FROM deliveries WHERE id = $1`, known); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// reposListing finds the active repos that list an image.
+func reposListing(ctx context.Context, q *conn, image string) (keys []promotion.RepoKey, err error) {
+	err = q.each(ctx, func(r row) error {
+		var key promotion.RepoKey
+		if err := r.Scan(&key); err != nil {
+			return err
+		}
+		keys = append(keys, key)
+		return nil
+	}, `SELECT DISTINCT listings.repo FROM listings JOIN repos ON repos.repo = listings.repo
+		WHERE listings.image = $1 AND repos.state = 'active' ORDER BY listings.repo`, image)
+	return keys, err
+}
+
+func sortedSet[T ~string](in []T) []T {
+	out := slices.Clone(in)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func sortedKeys[K ~string, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// jsonList writes strings as a JSON array; strings always can be.
+func jsonList[T ~string](list []T) string {
+	if len(list) == 0 {
+		return "[]"
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return "[]"
+	}
+	return string(text)
+}

@@ -1,0 +1,3 @@
+package store
+
+var turnTests, memoryTests, reposTests, auditTests []test

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -28,9 +30,10 @@ type backend struct {
 	srv  *httptest.Server
 
 	mu       sync.Mutex
-	requests []string // "GET info/refs", "POST git-upload-pack ls-refs", ...
-	sent     int64    // by the client
-	received int64    // by the client
+	requests []string     // "GET info/refs", "POST git-upload-pack ls-refs", ...
+	sent     int64        // by the client, without headers
+	received atomic.Int64 // by counted clients, with headers
+	dialled  atomic.Int64 // connections of counted clients
 	// intercept sees a request before git does; true means that it has answered.
 	intercept func(w http.ResponseWriter, r *http.Request, body []byte) bool
 	// alter may change what git answered.
@@ -94,9 +97,6 @@ func (b *backend) serve(git http.Handler, w http.ResponseWriter, r *http.Request
 	if alter != nil {
 		out = alter(r, out)
 	}
-	b.mu.Lock()
-	b.received += int64(len(out))
-	b.mu.Unlock()
 	for k, v := range rec.Header() {
 		w.Header()[k] = v
 	}
@@ -109,14 +109,41 @@ func (b *backend) taken() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	got := b.requests
-	b.requests, b.sent, b.received = nil, 0, 0
+	b.requests, b.sent = nil, 0
+	b.received.Store(0)
 	return got
 }
 
 func (b *backend) bytes() (sent, received int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.sent, b.received
+	return b.sent, b.received.Load()
+}
+
+// counted is a transport for clients whose received bytes, from the socket on, are to be counted.
+func (b *backend) counted() http.RoundTripper {
+	tr := newTransport(time.Minute)
+	tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		b.dialled.Add(1)
+		return &countedConn{conn, &b.received}, nil
+	}
+	b.t.Cleanup(tr.CloseIdleConnections)
+	return tr
+}
+
+type countedConn struct {
+	net.Conn
+	received *atomic.Int64
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.received.Add(int64(n))
+	return n, err
 }
 
 func (b *backend) set(intercept func(http.ResponseWriter, *http.Request, []byte) bool, alter func(*http.Request, []byte) []byte) {

@@ -78,6 +78,7 @@ func (r *Remote) fetch(ctx context.Context, q request) (map[oid]object, error) {
 	if err != nil {
 		return nil, a.explain(err)
 	}
+	a.complete = true
 	return objs, nil
 }
 

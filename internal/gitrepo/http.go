@@ -28,11 +28,16 @@ type answer struct {
 	host    string
 	op      string
 	secrets []string
+	// complete is set by who has read all that was expected: the end of the body is then read too, so that the connection can be
+	// used again. Otherwise the connection is given up, which stops a server that has more to say.
+	complete bool
 }
 
-// Close reads a little of what is left, so that the connection can be used again, and ends the request.
+// Close ends the request.
 func (a *answer) Close() {
-	_, _ = io.CopyN(io.Discard, a.body, 16<<10)
+	if a.complete {
+		_, _ = io.CopyN(io.Discard, a.body, 16<<10)
+	}
 	_ = a.body.Close()
 	a.cancel()
 }

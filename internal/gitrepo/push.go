@@ -231,6 +231,7 @@ func (r *Remote) sendPack(ctx context.Context, cmds []*command, objects []newObj
 		}
 		return "", nil
 	}
+	a.complete = true
 	statuses := make(map[string]string, len(report.CommandStatuses))
 	for _, s := range report.CommandStatuses {
 		statuses[s.ReferenceName.String()] = s.Status

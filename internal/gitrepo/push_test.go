@@ -376,7 +376,7 @@ func TestMergeOfOldBranch(t *testing.T) {
 			}
 			rp.git("", "branch", "side", "main~5")
 			rp.commit("side", map[string]file{overlay(3, "staging"): {data: kustomization(3, "2")}})
-			remote := newTestClient(t, Options{DisableV2: s.v0}).Remote(rp.url, nil)
+			remote := newTestClient(t, Options{DisableV2: s.v0, Transport: b.counted()}).Remote(rp.url, nil)
 			all := func(string) bool { return true }
 			before, err := remote.Tree(ctx, rp.head("main"))
 			if err != nil {

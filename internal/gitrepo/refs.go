@@ -105,6 +105,7 @@ func (r *Remote) refsV2(ctx context.Context, prefixes []string) (Refs, error) {
 			return Refs{}, a.explain(err)
 		case mark == pktFlush:
 			r.host.setProtocol(2)
+			a.complete = true
 			if _, known := refs.ByName[branchPrefix+refs.Head]; !known && refs.Head != "" && (head != oid{}) {
 				refs.ByName[branchPrefix+refs.Head] = head.hash()
 			}

@@ -234,7 +234,7 @@ func TestManyRefs(t *testing.T) {
 		fmt.Fprintf(&s, "%s refs/heads/topic/some-long-name-%04d\n", main, i)
 	}
 	rp.writeFile("many.git/packed-refs", s.String(), 0o644)
-	remote := newTestClient(t, Options{}).Remote(rp.url, nil)
+	remote := newTestClient(t, Options{Transport: b.counted()}).Remote(rp.url, nil)
 	refs, err := remote.Refs(ctx, "refs/heads/boatlift/")
 	if err != nil || len(refs.ByName) != 1 || refs.Head != "main" {
 		t.Fatalf("Refs = %d, %v", len(refs.ByName), err)

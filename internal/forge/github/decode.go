@@ -205,7 +205,7 @@ func (d *decoder) push(who string) {
 	switch {
 	case !isBranch:
 		d.ignore("a tag, not a branch")
-	case d.own() && !d.Deleted && d.Repository.DefaultBranch != "" && branch != d.Repository.DefaultBranch:
+	case d.own() && d.Repository.DefaultBranch != "" && branch != d.Repository.DefaultBranch:
 		d.ignore("the bot's own push")
 	}
 }

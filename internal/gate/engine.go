@@ -31,8 +31,7 @@ const (
 )
 
 const (
-	// costLimit is the work that one expression may do, in CEL's units; the dearest shipped one, over a hundred changes, needs
-	// less than a hundredth.
+	// costLimit is the work that one policy may do, in CEL's units; a shipped one over a hundred changes needs about a hundredth.
 	costLimit = 1_000_000
 	// deadline bounds a whole verdict. It is a backstop for a starved machine: the cost limit is what stops a hostile policy.
 	deadline = 5 * time.Second
@@ -43,7 +42,8 @@ type Engine struct {
 	policies map[string]*policy
 	names    []string // sorted
 	schema   *schema
-	deadline time.Duration
+	limit    uint64        // what one policy may cost
+	deadline time.Duration // what one verdict may take
 }
 
 // New compiles the policies that ship with the bot and those in the sources: every *.yaml in the root of each but *_test.yaml.
@@ -60,7 +60,7 @@ func newEngine(limit uint64, sources ...fs.FS) (*Engine, error) {
 	}
 	funcs := newFunctions(adapter, &zones{})
 	c := &compiler{schema: schema, funcs: funcs, params: newParameterTypes(funcs), limit: limit}
-	e := &Engine{policies: map[string]*policy{}, schema: schema, deadline: deadline}
+	e := &Engine{policies: map[string]*policy{}, schema: schema, limit: limit, deadline: deadline}
 
 	var errs []error
 	type loaded struct {
@@ -163,7 +163,12 @@ func (e *Engine) Judge(ctx context.Context, f Facts, uses []Use) Verdict {
 }
 
 // judgeUse resolves a use and judges it; what Check would refuse is denied.
-func (e *Engine) judgeUse(ctx context.Context, f Facts, facts ref.Val, use Use) Ruling {
+func (e *Engine) judgeUse(ctx context.Context, f Facts, facts ref.Val, use Use) (ruling Ruling) {
+	defer func() {
+		if r := recover(); r != nil {
+			ruling = Ruling{Policy: use.Policy, State: Deny, Say: "the policy could not be judged because of a mistake in the bot", Detail: "please report it"}
+		}
+	}()
 	p, params, errs := e.resolve(ctx, use)
 	if len(errs) > 0 {
 		return Ruling{
@@ -184,7 +189,7 @@ func (e *Engine) judge(ctx context.Context, f Facts, facts ref.Val, p *policy, p
 	if f.Rollback && p.SkippedOnRollback {
 		return Ruling{Policy: p.Name, State: Allow, Kind: p.Kind, Say: "not asked of a rollback: it brings back what ran here before"}
 	}
-	ruling, err := p.run(ctx, f.Now, facts, params)
+	ruling, err := p.rule(ctx, &run{vars: map[string]any{factsName: facts, paramsName: params}, limit: e.limit}, f.Now)
 	if err != nil {
 		return Ruling{
 			Policy: p.Name,
@@ -196,19 +201,18 @@ func (e *Engine) judge(ctx context.Context, f Facts, facts ref.Val, p *policy, p
 	return ruling
 }
 
-// run evaluates the expressions of a policy in the order in which its file's format has them.
-func (p *policy) run(ctx context.Context, now time.Time, facts ref.Val, params *object) (Ruling, error) {
-	vars := map[string]any{factsName: facts, paramsName: params}
+// rule runs the expressions of a policy in the order in which its file's format has them.
+func (p *policy) rule(ctx context.Context, run *run, now time.Time) (Ruling, error) {
 	for _, let := range p.lets {
-		v, err := evaluate[ref.Val](ctx, let.program, vars)
+		v, err := evaluate[ref.Val](ctx, run, let.program)
 		if err != nil {
 			return Ruling{}, err
 		}
-		vars[let.name] = v
+		run.vars[let.name] = v
 	}
 	state := Allow
 	if p.allow != nil {
-		allowed, err := evaluate[types.Bool](ctx, p.allow, vars)
+		allowed, err := evaluate[types.Bool](ctx, run, p.allow)
 		if err != nil {
 			return Ruling{}, err
 		}
@@ -217,7 +221,7 @@ func (p *policy) run(ctx context.Context, now time.Time, facts ref.Val, params *
 		}
 	}
 	if p.deny != nil {
-		denied, err := evaluate[types.Bool](ctx, p.deny, vars)
+		denied, err := evaluate[types.Bool](ctx, run, p.deny)
 		if err != nil {
 			return Ruling{}, err
 		}
@@ -226,9 +230,9 @@ func (p *policy) run(ctx context.Context, now time.Time, facts ref.Val, params *
 		}
 	}
 	ruling := Ruling{Policy: p.Name, State: state, Kind: p.Kind}
-	vars[stateName] = types.String(state)
+	run.vars[stateName] = types.String(state)
 	if p.until != nil {
-		v, err := evaluate[ref.Val](ctx, p.until, vars)
+		v, err := evaluate[ref.Val](ctx, run, p.until)
 		if err != nil {
 			return Ruling{}, err
 		}
@@ -244,7 +248,7 @@ func (p *policy) run(ctx context.Context, now time.Time, facts ref.Val, params *
 		if text.program == nil {
 			continue
 		}
-		s, err := evaluate[types.String](ctx, text.program, vars)
+		s, err := evaluate[types.String](ctx, run, text.program)
 		if err != nil {
 			return Ruling{}, err
 		}
@@ -256,8 +260,18 @@ func (p *policy) run(ctx context.Context, now time.Time, facts ref.Val, params *
 	return ruling, nil
 }
 
+// run is one policy being evaluated: what its expressions see, and what they have cost so far. The limit of a program bounds each
+// expression; all of them together may cost no more.
+type run struct {
+	vars  map[string]any
+	spent uint64
+	limit uint64
+}
+
+var errCost = errors.New("it takes more work than a policy may do")
+
 // evaluate runs a program whose result the compiler checked to be a T.
-func evaluate[T ref.Val](ctx context.Context, program cel.Program, vars map[string]any) (result T, err error) {
+func evaluate[T ref.Val](ctx context.Context, run *run, program cel.Program) (result T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("internal error: %v", r)
@@ -266,12 +280,18 @@ func evaluate[T ref.Val](ctx context.Context, program cel.Program, vars map[stri
 	if err := ctx.Err(); err != nil {
 		return result, err
 	}
-	v, _, err := program.ContextEval(ctx, vars)
+	v, details, err := program.ContextEval(ctx, run.vars)
 	if err != nil {
 		return result, err
 	}
+	if cost := details.ActualCost(); cost != nil {
+		run.spent += *cost
+	}
+	if run.spent > run.limit {
+		return result, errCost
+	}
 	result, ok := v.(T)
-	if !ok {
+	if !ok || types.IsUnknownOrError(v) {
 		return result, fmt.Errorf("the result is a %s", v.Type().TypeName())
 	}
 	return result, nil
@@ -282,7 +302,7 @@ func explain(err error) string {
 	var cancelled interpreter.EvalCancelledError
 	switch {
 	case errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded:
-		return "it takes more work than a policy may do"
+		return errCost.Error()
 	case errors.Is(err, context.DeadlineExceeded):
 		return "time ran out"
 	case errors.Is(err, context.Canceled):

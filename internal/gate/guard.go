@@ -9,12 +9,15 @@ import (
 
 // guard refuses, when a policy is compiled, the two things whose running cost CEL does not charge: lists concatenated with +,
 // which are lazy trees that doubling makes exponential, and comparisons of lists in lists, which are charged for their outermost
-// level only.
+// level only. It also refuses made-up facts.
 type guard struct{}
 
 func (guard) Name() string { return "boatlift.guard" }
 
 func (guard) Validate(_ *cel.Env, _ cel.ValidatorConfig, checked *ast.AST, issues *cel.Issues) {
+	for _, made := range ast.MatchDescendants(ast.NavigateAST(checked), ast.KindMatcher(ast.StructKind)) {
+		issues.ReportErrorAtID(made.ID(), "a policy cannot make a %s", made.AsStruct().TypeName())
+	}
 	calls := ast.MatchDescendants(ast.NavigateAST(checked), ast.KindMatcher(ast.CallKind))
 	for _, call := range calls {
 		var nested bool

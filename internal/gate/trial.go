@@ -31,7 +31,8 @@ func (t TestResult) String() string {
 	if t.Passed {
 		return fmt.Sprintf("ok    %s: %s", t.Policy, t.Name)
 	}
-	return fmt.Sprintf("FAIL  %s: %s\n      %s:%d: %s", t.Policy, t.Name, t.File, t.Line, t.Message)
+	where := FileError{File: t.File, Line: t.Line, Reason: t.Message}
+	return fmt.Sprintf("FAIL  %s: %s\n      %s", t.Policy, t.Name, where.Error())
 }
 
 // Test runs the tests in the root of fsys, every *_test.yaml, against the policies there and those that ship with the bot. The

@@ -97,15 +97,18 @@ func (e *Engine) resolve(ctx context.Context, use Use) (*policy, *object, []*Use
 	if len(errs) > 0 {
 		return nil, nil, errs
 	}
-	vars := map[string]any{paramsName: params}
+	run := &run{vars: map[string]any{paramsName: params}, limit: e.limit}
 	for _, r := range p.refusals {
-		refused, err := evaluate[types.Bool](ctx, r.when, vars)
+		if ctx.Err() != nil {
+			break // judging says so
+		}
+		refused, err := evaluate[types.Bool](ctx, run, r.when)
 		if err != nil {
 			fail(r.parameter, fmt.Errorf("it could not be checked: %s", explain(err)))
 			continue
 		}
 		if refused {
-			say, err := evaluate[types.String](ctx, r.say, vars)
+			say, err := evaluate[types.String](ctx, run, r.say)
 			if err != nil {
 				say = types.String("it is refused, but why could not be told: " + explain(err))
 			}

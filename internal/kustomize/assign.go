@@ -1,6 +1,7 @@
 package kustomize
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -36,19 +37,19 @@ func ParseAssignment(arg string) (Change, error) {
 	c := Change{Name: name, Other: OtherDrop, Add: true}
 	if image != "" && image != "*" {
 		if !newNameForm.MatchString(image) {
-			return refuse("the new name " + image + " is not an image name")
+			return refuse(fmt.Sprintf("the new name %q is not an image name", image))
 		}
 		c.NewName = &image
 	}
 	if tagged && tag != "*" {
 		if !tagForm.MatchString(tag) {
-			return refuse("the tag " + tag + " is not one: letters, digits, _ . and -, at most 128")
+			return refuse(fmt.Sprintf("the tag %q is not one: letters, digits, _ . and -, at most 128", tag))
 		}
 		c.Tag = &tag
 	}
 	if digested && digest != "*" {
 		if !validDigest(digest) {
-			return refuse("the digest " + digest + " is not one, such as sha256: and 64 hexadecimal digits")
+			return refuse(fmt.Sprintf("the digest %q is not one, such as sha256: and 64 hexadecimal digits", digest))
 		}
 		c.Digest = &digest
 	}

@@ -34,10 +34,10 @@ type document struct {
 
 // parse reads the first document of src, which is the one that kustomize reads. It accepts whatever is YAML and bounded.
 func parse(path string, src []byte) (*document, error) {
-	d := &document{source: newSource(path, src)}
-	if len(src) > maxSize {
-		return nil, d.refuse(maxSize, fmt.Sprintf("the file has %d bytes, the limit is %d", len(src), maxSize), "split the kustomization")
+	if err := checkSize(path, src); err != nil {
+		return nil, err
 	}
+	d := &document{source: newSource(path, src)}
 	root, _, err := d.decode(false)
 	if err != nil {
 		return nil, err
@@ -51,10 +51,10 @@ func parse(path string, src []byte) (*document, error) {
 
 // parseExact reads src for an edit: on top of parse it demands one document whose positions are beyond doubt.
 func parseExact(path string, src []byte) (*document, error) {
-	d := &document{source: newSource(path, src)}
-	if len(src) > maxSize {
-		return nil, d.refuse(maxSize, fmt.Sprintf("the file has %d bytes, the limit is %d", len(src), maxSize), "split the kustomization")
+	if err := checkSize(path, src); err != nil {
+		return nil, err
 	}
+	d := &document{source: newSource(path, src)}
 	if err := d.checkCharacters(); err != nil {
 		return nil, err
 	}
@@ -72,6 +72,13 @@ func parseExact(path string, src []byte) (*document, error) {
 	}
 	d.json = root != nil && root.Kind == yaml.MappingNode && root.Style&yaml.FlowStyle != 0 && json.Valid(src[d.starts[0]:])
 	return d, nil
+}
+
+func checkSize(path string, src []byte) error {
+	if len(src) <= maxSize {
+		return nil
+	}
+	return &RefusedError{File: path, Line: 1, Reason: fmt.Sprintf("the file has %d bytes, the limit is %d", len(src), maxSize), hint: "split the kustomization"}
 }
 
 // checkCharacters refuses what makes lines or columns mean different things to different parsers.

@@ -122,7 +122,7 @@ func newPlan(d *document, changes int) (*plan, error) {
 	}
 	images, _ := d.lists()
 	if len(images) > 1 {
-		return nil, d.refuseLine(images[1].key.Line, fmt.Sprintf("the key %s is given twice, as %s and %s", "images", images[0].key.Value, images[1].key.Value), "remove one of the two")
+		return nil, d.refuseLine(images[1].key.Line, fmt.Sprintf("images is given twice, as %s and %s", images[0].key.Value, images[1].key.Value), "remove one of the two")
 	}
 	if len(images) == 1 {
 		p.key, p.list = images[0].key, images[0].value
@@ -211,9 +211,13 @@ func (p *plan) find(c Change) (*item, error) {
 	case len(found) == 0:
 		return nil, &ImageNotListedError{File: p.path, Image: c.Name}
 	case len(found) > 1:
-		at := make([]string, len(found))
+		at := make([]string, 0, 4)
 		for i, it := range found {
-			at[i] = fmt.Sprint(it.Line)
+			if i == 3 && len(found) > 4 {
+				at = append(at, "…")
+				break
+			}
+			at = append(at, fmt.Sprint(it.Line))
 		}
 		return nil, p.refuseLine(found[1].Line, fmt.Sprintf("the name %s stands %d times, on lines %s", c.Name, len(found), strings.Join(at, ", ")),
 			"merge the entries, or say which one is meant")

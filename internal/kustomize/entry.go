@@ -80,28 +80,36 @@ type item struct {
 	merge  *yaml.Node // a merge key
 }
 
-// lists finds the values of the root's keys that name the images list, and of imageTags.
+// lists finds the keys of the root that are images and imageTags, in whatever case.
 func (d *document) lists() (images, deprecated []pair) {
 	if d.root == nil || d.root.Kind != yaml.MappingNode {
 		return nil, nil
 	}
-	for _, p := range pairs(d.root) {
-		switch key, _ := scalarText(p.key); {
-		case strings.EqualFold(key, "images"):
-			images = append(images, p)
-		case strings.EqualFold(key, "imageTags"):
-			deprecated = append(deprecated, p)
+	return named(d.root, "images"), named(d.root, "imageTags")
+}
+
+// named lists a mapping's pairs of this name, in whatever case, the one that counts last. Of keys that differ in case kustomize
+// takes the last by the order of their bytes, because it sorts them; of equal keys the last in the file.
+func named(m *yaml.Node, name string) []pair {
+	var out []pair
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if key, ok := scalarText(m.Content[i]); ok && strings.EqualFold(key, name) && !isMerge(m.Content[i]) {
+			out = append(out, pair{m.Content[i], m.Content[i+1]})
 		}
 	}
-	return images, deprecated
+	slices.SortStableFunc(out, func(a, b pair) int { return strings.Compare(resolve(a.key).Value, resolve(b.key).Value) })
+	return out
 }
 
 // items lists what can be read as an entry.
 func (d *document) items() []item {
 	images, deprecated := d.lists()
 	var items []item
-	for i, p := range append(images, deprecated...) {
-		list := resolve(p.value)
+	for i, all := range [][]pair{images, deprecated} {
+		if len(all) == 0 {
+			continue
+		}
+		list := resolve(all[len(all)-1].value)
 		if list.Kind != yaml.SequenceNode {
 			continue
 		}
@@ -110,7 +118,7 @@ func (d *document) items() []item {
 				continue
 			}
 			it := d.item(n)
-			it.Index, it.Deprecated = len(items), i >= len(images)
+			it.Index, it.Deprecated = len(items), i > 0
 			items = append(items, it)
 		}
 	}
@@ -158,14 +166,11 @@ func lookup(m *yaml.Node, key string, depth int) string {
 	if m == nil || m.Kind != yaml.MappingNode || depth > maxDepth {
 		return ""
 	}
-	all := pairs(m)
-	for _, p := range slices.Backward(all) { // of a key given twice kustomize takes the last
-		if k, ok := scalarText(p.key); ok && strings.EqualFold(k, key) && !isMerge(p.key) {
-			text, _ := scalarText(p.value)
-			return text
-		}
+	if own := named(m, key); len(own) > 0 {
+		text, _ := scalarText(own[len(own)-1].value)
+		return text
 	}
-	for _, p := range all {
+	for _, p := range pairs(m) {
 		if !isMerge(p.key) {
 			continue
 		}

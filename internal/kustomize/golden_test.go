@@ -161,6 +161,10 @@ func readChanges(t *testing.T, path string) []Change {
 // every line that it names reads as it says.
 func checkReport(t *testing.T, before, after []byte, r Report) {
 	t.Helper()
+	checkLines(t, before, after, r)
+}
+
+func checkLines(t interface{ Errorf(string, ...any) }, before, after []byte, r Report) {
 	if r.Changed == bytes.Equal(before, after) {
 		t.Errorf("report says changed: %v, the bytes say %v", r.Changed, !r.Changed)
 	}

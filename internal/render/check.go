@@ -11,6 +11,8 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
+//lint:file-ignore SA1019 repositories still use the deprecated fields, so they are checked as well
+
 // isKustomization knows the three names that kustomize looks for.
 func isKustomization(rel string) bool {
 	switch path.Base(rel) {

@@ -46,7 +46,7 @@ func mappedData() (uint64, error) {
 }
 
 // filterSystemCalls denies, from now on and for every thread, the system calls that would reach a file, a program, another
-// process or the network; they fail with EPERM. A kernel without seccomp filters is no error: the filter is one wall of several.
+// process or the network; they fail with EPERM. A system that has or allows no filters is no error: this is one wall of several.
 func filterSystemCalls() error {
 	if auditArch == 0 {
 		return nil
@@ -57,19 +57,28 @@ func filterSystemCalls() error {
 	runtime.LockOSThread() // prctl is per thread; the filter below is then given to all threads
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("set no_new_privs: %w", err)
+		return unlessMissing("set no_new_privs", err)
 	}
 	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
 		uintptr(unsafe.Pointer(&program)))
 	runtime.KeepAlive(filter)
-	switch {
-	case errno == 0 && thread != 0:
-		return fmt.Errorf("filter system calls: thread %d refuses", thread)
-	case errno == 0, errors.Is(errno, unix.ENOSYS), errors.Is(errno, unix.EINVAL):
-		return nil
-	default:
-		return fmt.Errorf("filter system calls: %w", errno)
+	if errno != 0 {
+		return unlessMissing("filter system calls", errno)
 	}
+	if thread != 0 {
+		return fmt.Errorf("filter system calls: thread %d refuses", thread)
+	}
+	return nil
+}
+
+// unlessMissing drops the errors by which a system says that it does not offer something.
+func unlessMissing(what string, err error) error {
+	for _, missing := range []error{unix.ENOSYS, unix.EINVAL, unix.EPERM, unix.EACCES} {
+		if errors.Is(err, missing) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // seccompFilter is a classic BPF program over struct seccomp_data of seccomp(2): int nr at 0, __u32 arch at 4.

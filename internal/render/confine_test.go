@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -140,6 +141,47 @@ func TestChildHasEmptyEnvironmentAndOwnGroup(t *testing.T) {
 	}
 	if !looked {
 		t.Error("the child asked for nothing")
+	}
+}
+
+func TestChildEndsWithItsParent(t *testing.T) {
+	s, err := New(Options{}).start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	src := sourceFunc(func(string) ([]byte, error) { // while a job is under way
+		return nil, errors.Join(s.in.Close(), os.ErrNotExist)
+	})
+	if _, err := s.run(t.Context(), src, job{Dir: "a"}); err == nil {
+		t.Error("the job was done although its pipe was closed")
+	}
+	_ = s.cmd.Wait()
+	if code := s.cmd.ProcessState.ExitCode(); code != exitDone {
+		t.Errorf("exit code = %d; want %d, by itself", code, exitDone)
+	}
+}
+
+func TestChildOfStranger(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, stdin := range map[string]string{
+		"nothing":  "",
+		"text":     "hello, who is there?\n",
+		"no JSON":  "l\x00\x00\x00\x01{",
+		"a job":    "j\x00\x00\x00\x02{}",
+		"too long": "l\xff\xff\xff\xff",
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), self, ChildCommand)
+			cmd.Stdin = strings.NewReader(stdin)
+			_ = cmd.Run()
+			if code := cmd.ProcessState.ExitCode(); code != exitProtocol {
+				t.Errorf("exit code = %d; want %d", code, exitProtocol)
+			}
+		})
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -50,7 +49,7 @@ func (s treeSource) IsDir(ctx context.Context, p string) (bool, error) {
 	return err == nil && info.IsDir(), err
 }
 
-// tree makes a Source of files by path.
+// files makes a Source of content by path.
 func files(content map[string]string) treeSource {
 	m := fstest.MapFS{}
 	for p, c := range content {
@@ -120,8 +119,6 @@ func changedLines(diff string) (removed, added []string) {
 	}
 	return removed, added
 }
-
-func kustomizationAt(dir string) string { return path.Join(dir, "kustomization.yaml") }
 
 // misbehave is a child that breaks its word in the named way.
 func misbehave(how string, stdin io.Reader, stdout io.Writer) int {

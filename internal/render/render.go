@@ -13,7 +13,7 @@ import (
 )
 
 // Source reads one commit's tree. Paths are relative to the repository's root, slash-separated, without "." and ".." elements.
-// The methods are called one at a time.
+// The methods are called one at a time and must return when ctx ends.
 //
 // ReadFile's error for a path that does not exist satisfies errors.Is(err, fs.ErrNotExist). An error with a method
 // Permanent() bool that returns true (a symbolic link, a submodule, a file that is too large) becomes the reason that people see;
@@ -29,7 +29,7 @@ type Options struct {
 	Command []string
 	// Timeout is for one directory, reading its files from the Source included; default 20 s.
 	Timeout time.Duration
-	// MemoryBytes is what a child may use above an idle process; default 256 MiB.
+	// MemoryBytes is what a child may use; default 256 MiB, at least 32 MiB.
 	MemoryBytes int64
 	// MaxOutput is the size of one build in bytes; default 16 MiB.
 	MaxOutput int64

@@ -104,7 +104,12 @@ func maskKey(before, after map[string]any, key string) {
 
 func isSecret(m map[string]any) bool {
 	kind, _ := m["kind"].(string)
-	return strings.EqualFold(kind, secretKind)
+	return isSecretKind(kind)
+}
+
+// isSecretKind knows lists too: all of their items is masked, as a value.
+func isSecretKind(kind string) bool {
+	return strings.EqualFold(kind, secretKind) || strings.EqualFold(kind, secretKind+"List")
 }
 
 func asMap(v any) map[string]any {
@@ -318,9 +323,10 @@ func (s *secretValues) learnNode(n *yaml.Node, depth, within int) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		fields[n.Content[i].Value] = n.Content[i+1]
 	}
-	if kind := fields["kind"]; kind != nil && strings.EqualFold(kind.Value, secretKind) {
+	if kind := fields["kind"]; kind != nil && isSecretKind(kind.Value) {
 		s.learnScalars(fields["data"], depth)
 		s.learnScalars(fields["stringData"], depth)
+		s.learnScalars(fields["items"], depth)
 	}
 	if p := fields["path"]; p != nil && fields["op"] != nil &&
 		(strings.HasPrefix(p.Value, "/data") || strings.HasPrefix(p.Value, "/stringData")) {

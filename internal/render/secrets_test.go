@@ -194,6 +194,7 @@ func TestMaskSecrets(t *testing.T) {
 		{"map and no map", secret(m{"k": "v"}), secret("v"), noteValue, noteChanged},
 		{"nested", secret(m{"k": m{"l": "v"}}), secret(m{"k": m{"l": "v"}}), m{"k": m{"l": noteUnchanged}}, m{"k": m{"l": noteUnchanged}}},
 		{"keys that are no strings", secret(map[any]any{1: "v"}), secret(map[any]any{1: "w"}), noteValue, noteChanged},
+		{"list", m{"kind": "SecretList", "data": "v", "items": []any{}}, nil, noteValue, nil},
 		{"other case", m{"kind": "secret", "data": "v"}, nil, noteValue, nil},
 		{"unknown field", m{"kind": "Secret", "dataa": "v", "data": nil}, nil, noteValue, nil},
 	} {

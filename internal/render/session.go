@@ -12,6 +12,8 @@ import (
 	"io"
 	"io/fs"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -270,11 +272,14 @@ func (a *answers) failed(p string, err error) (byte, []byte, error) {
 	if a.cause == nil {
 		a.cause = err
 	}
-	p = cutString(p, 200)
+	text := "could not be read from the repository"
 	if permanent(err) {
-		return answerRefused, fmt.Appendf(nil, "%s: %s", p, cutString(err.Error(), maxReason/2)), nil
+		text = cutString(err.Error(), maxReason/2)
 	}
-	return answerRefused, fmt.Appendf(nil, "%s: could not be read from the repository", p), nil
+	if !strings.Contains(text, strconv.Quote(p)) {
+		text = cutString(p, 200) + ": " + text
+	}
+	return answerRefused, []byte(text), nil
 }
 
 func permanent(err error) bool {

@@ -2,17 +2,21 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/promotion"
+	"github.com/boatlift/boatlift/internal/registry"
 	"github.com/boatlift/boatlift/internal/store"
 )
 
 const (
 	registryTimeout = 15 * time.Second
 	registryRetry   = 30 * time.Second // after a registry could not be asked, if it does not say itself
+	// missingFor is how long after its push a tag that the registry does not have is asked for again: a replica may lag behind.
+	missingFor = 10 * time.Minute
 	// clockMargin is how far the clocks of bot and database may differ before a tag that was read is taken for older than a push.
 	clockMargin = time.Second
 )
@@ -106,12 +110,13 @@ func (t *turn) resolve(ctx context.Context, ask promotion.Ask) {
 		asked, cancel := context.WithTimeout(ctx, registryTimeout)
 		digest, err := t.r.Registry.Resolve(asked, ask.Image.Image, ask.Tag)
 		cancel()
+		var missing *registry.NotFoundError
 		row := store.Tag{Image: ask.Image.Image, Tag: ask.Tag, Digest: digest, ReadAt: t.r.Now()}
 		switch {
 		case err == nil:
 			k.Digest = digest
-		case permanent(err):
-			k.Gone = true // the registry has no such tag
+		case errors.As(err, &missing) && t.now.Sub(k.First) > missingFor:
+			k.Gone = true
 			row.Digest = ""
 		default:
 			row.Err = err.Error()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -83,22 +82,12 @@ func New(o Options) (*Reconciler, error) {
 	return &Reconciler{Options: o}, nil
 }
 
-// DiscoverKey is the pseudo repo whose turn looks for installations and their repositories.
-func DiscoverKey(forgeName string) promotion.RepoKey {
-	return promotion.RepoKey("discover/" + forgeName)
-}
-
-// Key is the store's key of a repository.
-func Key(forgeName string, id forge.RepoID) promotion.RepoKey {
-	return promotion.RepoKey(forgeName + "/" + strconv.FormatInt(int64(id), 10))
-}
-
 // Run works until the context ends, and returns when the last turn has. The owner names this process in leases.
 func (r *Reconciler) Run(ctx context.Context, owner string) error {
 	r.owner = owner
 	keys := make([]promotion.RepoKey, 0, len(r.Forges))
 	for name := range r.Forges {
-		keys = append(keys, DiscoverKey(name))
+		keys = append(keys, store.DiscoverKey(name))
 	}
 	repos, err := r.Store.Repos(ctx)
 	if err != nil {
@@ -243,7 +232,7 @@ func (r *Reconciler) discover(ctx context.Context, name string) (store.Finish, e
 
 func recordOf(forgeName string, repo forge.Repository) store.Repo {
 	rec := store.Repo{
-		Key: Key(forgeName, repo.ID), Forge: forgeName, ForgeID: int64(repo.ID), Installation: repo.Installation, FullName: repo.FullName,
+		Key: store.KeyOf(forgeName, int64(repo.ID)), Forge: forgeName, ForgeID: int64(repo.ID), Installation: repo.Installation, FullName: repo.FullName,
 		DefaultBranch: repo.DefaultBranch, CloneURL: repo.CloneURL, WebURL: repo.WebURL, MergeMethod: repo.MergeMethod, State: store.RepoActive,
 	}
 	if repo.Archived {

@@ -1,0 +1,734 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/boatlift/boatlift/internal/image"
+)
+
+// rig is a registry in memory behind a handler that a test may replace, and a count of what came.
+type rig struct {
+	host    string
+	mu      sync.Mutex
+	seen    []string
+	handler http.Handler
+	inner   http.Handler
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{inner: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))}
+	r.handler = r.inner
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		r.mu.Lock()
+		r.seen = append(r.seen, request.Method+" "+request.URL.Path)
+		handler := r.handler
+		r.mu.Unlock()
+		handler.ServeHTTP(w, request)
+	}))
+	t.Cleanup(server.Close)
+	r.host = strings.TrimPrefix(server.URL, "http://")
+	return r
+}
+
+// serve puts a handler before the registry.
+func (r *rig) serve(handler http.HandlerFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handler = handler
+}
+
+// requests are those since the last call.
+func (r *rig) requests() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := r.seen
+	r.seen = nil
+	return seen
+}
+
+func (r *rig) name(repository string) image.Name { return image.Name(r.host + "/" + repository) }
+
+func (r *rig) push(t *testing.T, repository, tag string, what v1.Image) image.Digest {
+	t.Helper()
+	ref, err := name.ParseReference(r.host + "/" + repository + ":" + tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, what); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := what.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.requests()
+	return image.Digest(digest.String())
+}
+
+func anImage(t *testing.T) v1.Image {
+	t.Helper()
+	what, err := random.Image(64, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return what
+}
+
+func newTestClient(t *testing.T, options Options) *Client {
+	t.Helper()
+	options.NoDockerConfig = true
+	client, err := NewClient(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdle)
+	return client
+}
+
+func TestResolve(t *testing.T) {
+	r := newRig(t)
+	want := r.push(t, "shop/web", "1.4.2", anImage(t))
+	client := newTestClient(t, Options{})
+	for range 2 {
+		got, err := client.Resolve(t.Context(), r.name("shop/web"), "1.4.2")
+		if err != nil || got != want {
+			t.Fatalf("Resolve = %s, %v; want %s", got, err, want)
+		}
+	}
+	if got, want := r.requests(), []string{"GET /v2/", "HEAD /v2/shop/web/manifests/1.4.2", "HEAD /v2/shop/web/manifests/1.4.2"}; !slices.Equal(got, want) {
+		t.Errorf("requests %v; want %v", got, want)
+	}
+	moved := r.push(t, "shop/web", "1.4.2", anImage(t))
+	if got, err := client.Resolve(t.Context(), r.name("shop/web"), "1.4.2"); err != nil || got != moved {
+		t.Errorf("Resolve after the tag moved = %s, %v; want %s", got, err, moved)
+	}
+}
+
+func TestResolveWithoutHead(t *testing.T) {
+	for name, refuse := range map[string]func(http.ResponseWriter, http.Handler, *http.Request){
+		"405": func(w http.ResponseWriter, _ http.Handler, _ *http.Request) {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		},
+		"501":            func(w http.ResponseWriter, _ http.Handler, _ *http.Request) { w.WriteHeader(http.StatusNotImplemented) },
+		"400":            func(w http.ResponseWriter, _ http.Handler, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) },
+		"without digest": func(w http.ResponseWriter, _ http.Handler, _ *http.Request) { w.Header().Set("Content-Type", "x/y") },
+		"with odd digest": func(w http.ResponseWriter, _ http.Handler, _ *http.Request) {
+			w.Header().Set("Docker-Content-Digest", "sha256:xx")
+		},
+	} {
+		r := newRig(t)
+		want := r.push(t, "shop/web", "1", anImage(t))
+		r.serve(func(w http.ResponseWriter, request *http.Request) {
+			if request.Method == http.MethodHead {
+				refuse(w, r.inner, request)
+				return
+			}
+			r.inner.ServeHTTP(w, request)
+		})
+		got, err := newTestClient(t, Options{}).Resolve(t.Context(), r.name("shop/web"), "1")
+		if err != nil || got != want {
+			t.Errorf("HEAD %s: Resolve = %s, %v; want %s", name, got, err, want)
+		}
+	}
+}
+
+func TestNotFound(t *testing.T) {
+	r := newRig(t)
+	r.push(t, "shop/web", "1", anImage(t))
+	client := newTestClient(t, Options{})
+	for _, ask := range []func() error{
+		func() error { _, err := client.Resolve(t.Context(), r.name("shop/web"), "2"); return err },
+		func() error { _, err := client.Resolve(t.Context(), r.name("shop/none"), "1"); return err },
+		func() error { _, err := client.Tags(t.Context(), r.name("shop/none")); return err },
+		func() error {
+			_, err := client.Facts(t.Context(), r.name("shop/web"), image.Digest("sha256:"+strings.Repeat("0", 64)))
+			return err
+		},
+	} {
+		err := ask()
+		var missing *NotFoundError
+		if !errors.As(err, &missing) || !missing.Permanent() || !strings.Contains(missing.Hint(), r.host) || !strings.Contains(err.Error(), r.host+"/shop/") {
+			t.Errorf("%v; want a NotFoundError", err)
+		}
+	}
+}
+
+func TestNoRegistryThere(t *testing.T) {
+	r := newRig(t)
+	r.serve(http.NotFound)
+	_, err := newTestClient(t, Options{}).Resolve(t.Context(), r.name("shop/web"), "1")
+	var unavailable *UnavailableError
+	if !errors.As(err, &unavailable) || !strings.Contains(err.Error(), "does not speak the registry protocol") {
+		t.Errorf("%v; want an UnavailableError", err)
+	}
+}
+
+// login asks for a password, as Basic or by a token of realm.
+func login(r *rig, password *atomic.Value, realm string) http.HandlerFunc {
+	return func(w http.ResponseWriter, request *http.Request) {
+		user, pass, basic := request.BasicAuth()
+		right := basic && user == "bot" && pass == password.Load()
+		switch {
+		case realm == "" && right, request.Header.Get("Authorization") == "Bearer granted":
+			r.inner.ServeHTTP(w, request)
+			return
+		case request.URL.Path == "/token" && right:
+			fmt.Fprint(w, `{"token":"granted"}`)
+			return
+		}
+		if realm == "" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+		} else {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`",service="registry"`)
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	for _, realm := range []string{"", "/token"} {
+		r := newRig(t)
+		want := r.push(t, "shop/web", "1", anImage(t))
+		var password atomic.Value
+		password.Store("hunter2-hunter2")
+		if realm != "" {
+			realm = "http://" + r.host + realm
+		}
+		r.serve(login(r, &password, realm))
+		for _, test := range []struct {
+			credentials map[string]Credential
+			right       bool
+		}{
+			{map[string]Credential{r.host: {Username: "bot", Password: "hunter2-hunter2"}}, true},
+			{map[string]Credential{strings.ToUpper(r.host): {Username: "bot", Password: "hunter2-hunter2"}}, true},
+			{map[string]Credential{r.host: {Username: "bot", Password: "wrong-wrong"}}, false},
+			{map[string]Credential{"other.acme.io": {Username: "bot", Password: "hunter2-hunter2"}}, false},
+			{nil, false},
+		} {
+			got, err := newTestClient(t, Options{Credentials: test.credentials}).Resolve(t.Context(), r.name("shop/web"), "1")
+			if test.right {
+				if err != nil || got != want {
+					t.Errorf("realm %q: Resolve = %s, %v; want %s", realm, got, err, want)
+				}
+				continue
+			}
+			var refused *UnauthorizedError
+			if !errors.As(err, &refused) || !strings.Contains(refused.Hint(), r.host) {
+				t.Errorf("realm %q: Resolve = %s, %v; want an UnauthorizedError", realm, got, err)
+				continue
+			}
+			if text := err.Error() + refused.Hint(); strings.Contains(text, "hunter2") || strings.Contains(text, "wrong-wrong") {
+				t.Errorf("realm %q: error %q has a password", realm, text)
+			}
+		}
+	}
+}
+
+func TestToken(t *testing.T) {
+	r := newRig(t)
+	want := r.push(t, "shop/web", "1", anImage(t))
+	var none atomic.Value
+	r.serve(login(r, &none, "http://"+r.host+"/token"))
+	got, err := newTestClient(t, Options{Credentials: map[string]Credential{r.host: {Token: "granted"}}}).Resolve(t.Context(), r.name("shop/web"), "1")
+	if err != nil || got != want {
+		t.Errorf("Resolve = %s, %v; want %s", got, err, want)
+	}
+}
+
+func TestRotatedPassword(t *testing.T) {
+	r := newRig(t)
+	want := r.push(t, "shop/web", "1", anImage(t))
+	var password, now atomic.Value
+	password.Store("old")
+	now.Store(time.Unix(0, 0))
+	r.serve(login(r, &password, ""))
+	client := newTestClient(t, Options{
+		Credentials: map[string]Credential{r.host: {Username: "bot", Password: "old"}},
+		Now:         func() time.Time { return now.Load().(time.Time) },
+	})
+	if _, err := client.Resolve(t.Context(), r.name("shop/web"), "1"); err != nil {
+		t.Fatal(err)
+	}
+	password.Store("new")
+	client.credentials[r.host] = Credential{Username: "bot", Password: "new"} // as a credential helper would say now
+	var refused *UnauthorizedError
+	if _, err := client.Resolve(t.Context(), r.name("shop/web"), "1"); !errors.As(err, &refused) {
+		t.Fatalf("Resolve at once = %v; want an UnauthorizedError", err)
+	}
+	now.Store(time.Unix(61, 0))
+	if got, err := client.Resolve(t.Context(), r.name("shop/web"), "1"); err != nil || got != want {
+		t.Errorf("Resolve a minute later = %s, %v; want %s", got, err, want)
+	}
+}
+
+func TestRealmOfAnotherHostGetsNoPassword(t *testing.T) {
+	r := newRig(t)
+	var leaked atomic.Bool
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		leaked.Store(true)
+	}))
+	t.Cleanup(other.Close)
+	for _, realm := range []string{other.URL + "/token", "http://registry.evil.example/token", "http://169.254.169.254/latest", "file:///etc/passwd"} {
+		var password atomic.Value
+		password.Store("hunter2-hunter2")
+		r.serve(login(r, &password, realm))
+		client := newTestClient(t, Options{Credentials: map[string]Credential{r.host: {Username: "bot", Password: "hunter2-hunter2"}}})
+		_, err := client.Resolve(t.Context(), r.name("shop/web"), "1")
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("realm %s: %v; want an error without the password", realm, err)
+		}
+	}
+	if leaked.Load() {
+		t.Error("another host than the registry was asked for a token in clear text")
+	}
+}
+
+func TestRedirectToAnotherHostCarriesNoPassword(t *testing.T) {
+	r := newRig(t)
+	want := r.push(t, "shop/web", "1", anImage(t))
+	var leaked atomic.Bool
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		leaked.Store(leaked.Load() || request.Header.Get("Authorization") != "")
+		r.inner.ServeHTTP(w, request)
+	}))
+	t.Cleanup(other.Close)
+	r.serve(func(w http.ResponseWriter, request *http.Request) {
+		if user, _, _ := request.BasicAuth(); user != "bot" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if request.URL.Path == "/v2/" {
+			return
+		}
+		http.Redirect(w, request, strings.Replace(other.URL, "127.0.0.1", "localhost", 1)+request.URL.Path, http.StatusTemporaryRedirect)
+	})
+	client := newTestClient(t, Options{Credentials: map[string]Credential{r.host: {Username: "bot", Password: "hunter2"}}})
+	got, err := client.Resolve(t.Context(), r.name("shop/web"), "1")
+	if err != nil || got != want || leaked.Load() {
+		t.Errorf("Resolve = %s, %v, password sent on: %v; want %s without", got, err, leaked.Load(), want)
+	}
+}
+
+func TestUnavailable(t *testing.T) {
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		status int
+		header string
+		after  time.Duration
+	}{
+		{http.StatusTooManyRequests, "17", 17 * time.Second},
+		{http.StatusTooManyRequests, now.Add(90 * time.Second).Format(http.TimeFormat), 90 * time.Second},
+		{http.StatusTooManyRequests, now.Add(-time.Hour).Format(http.TimeFormat), 0},
+		{http.StatusTooManyRequests, "-5", 0},
+		{http.StatusTooManyRequests, "99999999", 24 * time.Hour},
+		{http.StatusTooManyRequests, "99999999999999999999", 0},
+		{http.StatusServiceUnavailable, "3", 3 * time.Second},
+		{http.StatusInternalServerError, "", 0},
+		{http.StatusBadGateway, "soon", 0},
+		{http.StatusTeapot, "", 0},
+	} {
+		for _, everything := range []bool{true, false} { // from the first request on, or only for the manifest
+			r := newRig(t)
+			r.push(t, "shop/web", "1", anImage(t))
+			r.serve(func(w http.ResponseWriter, request *http.Request) {
+				if !everything && request.URL.Path == "/v2/" {
+					return
+				}
+				if test.header != "" {
+					w.Header().Set("Retry-After", test.header)
+				}
+				w.WriteHeader(test.status)
+			})
+			client := newTestClient(t, Options{Now: func() time.Time { return now }})
+			_, err := client.Resolve(t.Context(), r.name("shop/web"), "1")
+			var unavailable *UnavailableError
+			if !errors.As(err, &unavailable) || unavailable.Status != test.status || unavailable.RetryAfter() != test.after || unavailable.Host != r.host {
+				t.Errorf("%d, Retry-After %q: %v; want an UnavailableError after %s", test.status, test.header, err, test.after)
+			}
+			if test.status == http.StatusTooManyRequests && len(r.requests()) > 3 {
+				t.Errorf("a registry that said 429 was asked again")
+			}
+		}
+	}
+}
+
+func TestSlowRegistry(t *testing.T) {
+	r := newRig(t)
+	client := newTestClient(t, Options{Timeout: 30 * time.Millisecond})
+	r.serve(func(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() })
+	_, err := client.Resolve(t.Context(), r.name("shop/web"), "1")
+	var unavailable *UnavailableError
+	if !errors.As(err, &unavailable) || !strings.Contains(err.Error(), "no complete answer within 30ms") || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("slow registry: %v; want an UnavailableError", err)
+	}
+	patient := newTestClient(t, Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if _, err := patient.Resolve(ctx, r.name("shop/web"), "1"); !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &unavailable) {
+		t.Errorf("the caller's own deadline: %v; want that, not the registry's fault", err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	r.serve(func(_ http.ResponseWriter, request *http.Request) { cancel(); <-request.Context().Done() })
+	if _, err := patient.Resolve(ctx, r.name("shop/web"), "1"); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v; want context.Canceled", err)
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	r := newRig(t)
+	server := httptest.NewServer(nil)
+	host := strings.TrimPrefix(server.URL, "http://")
+	server.Close()
+	_, err := newTestClient(t, Options{}).Resolve(t.Context(), image.Name(host+"/shop/web"), "1")
+	var unavailable *UnavailableError
+	if !errors.As(err, &unavailable) || unavailable.RetryAfter() != 0 || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("%v; want an UnavailableError", err)
+	}
+	for _, of := range []image.Name{"", "web", "nginx/web", "Registry.acme.io/Web", "docker.io/nginx"} {
+		if _, err := newTestClient(t, Options{}).Resolve(t.Context(), of, "1"); err == nil || !strings.Contains(err.Error(), "canonical") {
+			t.Errorf("Resolve of %q = %v; want a refusal", of, err)
+		}
+	}
+	if _, err := newTestClient(t, Options{}).Resolve(t.Context(), r.name("shop/web"), "../x"); err == nil || len(r.requests()) > 0 {
+		t.Errorf("Resolve of an impossible tag = %v; want a refusal and no request", err)
+	}
+}
+
+// roundTrip is a network in a function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+
+func TestPlainHTTP(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("a", 64)
+	for _, test := range []struct {
+		host    string
+		allowed []string
+		want    bool
+	}{
+		{"localhost:5000", nil, true},
+		{"localhost", nil, true},
+		{"127.0.0.1:5000", nil, true},
+		{"127.0.0.2:5000", nil, true},
+		{"[::1]:5000", nil, true},
+		{"10.0.0.5:5000", nil, false}, // go-containerregistry would
+		{"192.168.1.2", nil, false},
+		{"registry.localhost:5000", nil, false},
+		{"registry.acme.io", nil, false},
+		{"localhost.evil.example", nil, false},
+		{"10.0.0.5:5000", []string{"10.0.0.5:5000"}, true},
+		{"registry.acme.io", []string{"Registry.Acme.io"}, true},
+		{"registry.acme.io:5000", []string{"registry.acme.io"}, false},
+	} {
+		client := newTestClient(t, Options{
+			PlainHTTP:   test.allowed,
+			Credentials: map[string]Credential{test.host: {Username: "bot", Password: "hunter2"}},
+			Transport: roundTrip(func(request *http.Request) (*http.Response, error) {
+				if request.URL.Scheme == "https" {
+					return nil, errors.New("http: server gave HTTP response to HTTPS client")
+				}
+				if !test.want {
+					t.Errorf("%s was asked over plain http: %s", test.host, request.URL)
+				}
+				header := http.Header{"Content-Type": {string(types.OCIManifestSchema1)}, "Docker-Content-Digest": {digest}}
+				return &http.Response{StatusCode: http.StatusOK, Header: header, Body: http.NoBody, ContentLength: 2, Request: request}, nil
+			}),
+		})
+		got, err := client.Resolve(t.Context(), image.Name(test.host+"/shop/web"), "1")
+		if test.want {
+			if err != nil || string(got) != digest {
+				t.Errorf("%s: Resolve = %s, %v; want %s", test.host, got, err, digest)
+			}
+			continue
+		}
+		var unavailable *UnavailableError
+		if !errors.As(err, &unavailable) || !strings.Contains(unavailable.Hint(), "insecure: true") {
+			t.Errorf("%s: %v; want an UnavailableError with a hint", test.host, err)
+		}
+	}
+}
+
+func TestDockerHubIsAskedByItsOwnName(t *testing.T) {
+	var asked, user string
+	client := newTestClient(t, Options{
+		Credentials: map[string]Credential{"docker.io": {Username: "bot", Password: "hunter2"}},
+		Transport: roundTrip(func(request *http.Request) (*http.Response, error) {
+			header := http.Header{"Content-Type": {string(types.OCIManifestSchema1)}, "Docker-Content-Digest": {"sha256:" + strings.Repeat("a", 64)}}
+			status := http.StatusOK
+			if request.URL.Path == "/v2/" {
+				header.Set("WWW-Authenticate", `Basic realm="registry"`)
+				status = http.StatusUnauthorized
+			} else {
+				asked = request.URL.String()
+				user, _, _ = request.BasicAuth()
+			}
+			return &http.Response{StatusCode: status, Header: header, Body: http.NoBody, ContentLength: 2, Request: request}, nil
+		}),
+	})
+	if _, err := client.Resolve(t.Context(), "docker.io/library/nginx", "1.27"); err != nil {
+		t.Fatal(err)
+	}
+	if asked != "https://index.docker.io/v2/library/nginx/manifests/1.27" || user != "bot" {
+		t.Errorf("asked %s as %q", asked, user)
+	}
+}
+
+func TestTags(t *testing.T) {
+	r := newRig(t)
+	pages := map[string][]string{
+		"":  {"1.0.0", "1.1.0", "sha256-" + strings.Repeat("a", 64) + ".sig"},
+		"b": {"1.1.0", "2.0.0", "not a tag", "latest"},
+		"c": {},
+	}
+	next := map[string]string{"": "b", "b": "c"}
+	r.serve(func(w http.ResponseWriter, request *http.Request) {
+		if request.URL.Path == "/v2/" {
+			return
+		}
+		last := request.URL.Query().Get("last")
+		if following, ok := next[last]; ok {
+			w.Header().Set("Link", `</v2/shop/web/tags/list?last=`+following+`>; rel="next"`)
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"name": "shop/web", "tags": pages[last]})
+	})
+	client := newTestClient(t, Options{})
+	got, err := client.Tags(t.Context(), r.name("shop/web"))
+	if want := []string{"1.0.0", "1.1.0", "2.0.0", "latest"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("Tags = %v, %v; want %v", got, err, want)
+	}
+	r.requests()
+	next["c"] = "b" // round in circles
+	var tooMany *TooManyTagsError
+	if got, err := client.Tags(t.Context(), r.name("shop/web")); !errors.As(err, &tooMany) || len(r.requests()) > 30 || !tooMany.Permanent() || tooMany.Hint() == "" {
+		t.Errorf("Tags of a listing without end = %v, %v; want a TooManyTagsError", got, err)
+	}
+}
+
+func TestTagsFailingMidway(t *testing.T) {
+	r := newRig(t)
+	var password, now atomic.Value
+	password.Store("pw")
+	now.Store(time.Unix(0, 0))
+	var fail atomic.Int32
+	r.serve(func(w http.ResponseWriter, request *http.Request) {
+		if request.URL.Path == "/v2/" {
+			return
+		}
+		if request.URL.Query().Get("last") == "" {
+			w.Header().Set("Link", `</v2/shop/web/tags/list?last=1>; rel="next"`)
+			fmt.Fprint(w, `{"tags":["1"]}`)
+			return
+		}
+		if status := fail.Swap(0); status != 0 {
+			w.WriteHeader(int(status))
+			return
+		}
+		fmt.Fprint(w, `{"tags":["2"]}`)
+	})
+	client := newTestClient(t, Options{Now: func() time.Time { return now.Load().(time.Time) }})
+	fail.Store(http.StatusBadGateway)
+	var unavailable *UnavailableError
+	if got, err := client.Tags(t.Context(), r.name("shop/web")); !errors.As(err, &unavailable) || got != nil {
+		t.Errorf("Tags = %v, %v; want an UnavailableError and no part of the list", got, err)
+	}
+	fail.Store(http.StatusUnauthorized)
+	now.Store(time.Unix(100, 0)) // long enough for a login to have expired
+	if got, err := client.Tags(t.Context(), r.name("shop/web")); err != nil || !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("Tags = %v, %v; want both pages after a new login", got, err)
+	}
+}
+
+func TestTagsToAnotherHost(t *testing.T) {
+	r := newRig(t)
+	r.serve(func(w http.ResponseWriter, request *http.Request) {
+		w.Header().Set("Link", `<http://169.254.169.254/latest>; rel="next"`)
+		fmt.Fprint(w, `{"tags":["1"]}`)
+	})
+	if got, err := newTestClient(t, Options{}).Tags(t.Context(), r.name("shop/web")); err == nil {
+		t.Errorf("Tags = %v; want a next page elsewhere refused", got)
+	}
+}
+
+func TestAnswersAreBounded(t *testing.T) {
+	r := newRig(t)
+	r.serve(func(w http.ResponseWriter, request *http.Request) {
+		if request.URL.Path == "/v2/" {
+			return
+		}
+		fmt.Fprint(w, `{"tags":["1"`)
+		for range (maxAnswer >> 20) + 2 {
+			if _, err := io.WriteString(w, strings.Repeat(" ", 1<<20)); err != nil {
+				return
+			}
+		}
+		fmt.Fprint(w, `]}`)
+	})
+	_, err := newTestClient(t, Options{}).Tags(t.Context(), r.name("shop/web"))
+	var unavailable *UnavailableError
+	if !errors.As(err, &unavailable) || !strings.Contains(err.Error(), errTooLarge.Error()) {
+		t.Errorf("Tags = %v; want an answer that is too large", err)
+	}
+}
+
+func TestFacts(t *testing.T) {
+	r := newRig(t)
+	labelled, err := mutate.Config(anImage(t), v1.Config{Labels: map[string]string{
+		"org.opencontainers.image.source":   "https://github.com/acme/web",
+		"org.opencontainers.image.revision": "0e2a89b191332bb87b4f2fefef2f597eba2197b3",
+		"org.opencontainers.image.version":  "1.4.2\n<script>",
+		"org.opencontainers.image.url":      "javascript:alert(1)",
+		"org.opencontainers.image.created":  "2026-03-02T10:00:00+01:00",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Facts{
+		Source: "https://github.com/acme/web", Revision: "0e2a89b191332bb87b4f2fefef2f597eba2197b3",
+		Created: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC),
+	}
+	client := newTestClient(t, Options{})
+	digest := r.push(t, "shop/web", "1", labelled)
+	if got, err := client.Facts(t.Context(), r.name("shop/web"), digest); err != nil || got != want {
+		t.Errorf("Facts = %+v, %v; want %+v", got, err, want)
+	}
+	r.requests()
+	if got, err := client.Facts(t.Context(), r.name("shop/web"), digest); err != nil || got != want || len(r.requests()) != 0 {
+		t.Errorf("Facts again = %+v, %v; want %+v without a request", got, err, want)
+	}
+
+	attestation := mutate.MediaType(anImage(t), types.OCIManifestSchema1)
+	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex),
+		mutate.IndexAddendum{Add: attestation, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}},
+		mutate.IndexAddendum{Add: anImage(t), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}},
+		mutate.IndexAddendum{Add: labelled, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
+	)
+	index = mutate.Annotations(index, map[string]string{"org.opencontainers.image.version": "1.4.2", "org.opencontainers.image.revision": ""}).(v1.ImageIndex)
+	ref, err := name.ParseReference(r.host + "/shop/multi:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(ref, index); err != nil {
+		t.Fatal(err)
+	}
+	hash, err := index.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Version = "1.4.2"
+	if got, err := client.Facts(t.Context(), r.name("shop/multi"), image.Digest(hash.String())); err != nil || got != want {
+		t.Errorf("Facts of an index = %+v, %v; want %+v", got, err, want)
+	}
+	silent := r.push(t, "shop/silent", "1", anImage(t))
+	if got, err := client.Facts(t.Context(), r.name("shop/silent"), silent); err != nil || got != (Facts{}) {
+		t.Errorf("Facts of an image that says nothing = %+v, %v", got, err)
+	}
+}
+
+func TestFactsOfAnotherManifestAreRefused(t *testing.T) {
+	r := newRig(t)
+	digest := r.push(t, "shop/web", "1", anImage(t))
+	r.push(t, "shop/web", "2", anImage(t))
+	r.serve(func(w http.ResponseWriter, request *http.Request) {
+		request.URL.Path = strings.Replace(request.URL.Path, string(digest), "2", 1)
+		r.inner.ServeHTTP(w, request)
+	})
+	if got, err := newTestClient(t, Options{}).Facts(t.Context(), r.name("shop/web"), digest); err == nil {
+		t.Errorf("Facts = %+v; want an error, as the answer has another digest", got)
+	}
+}
+
+func TestFactsCacheIsBounded(t *testing.T) {
+	var cache factsCache
+	id := func(i int) image.Digest { return image.Digest(fmt.Sprint("sha256:", i)) }
+	for i := range 3 * maxFacts {
+		cache.put(id(i), Facts{Version: fmt.Sprint(i)})
+		cache.put(id(i), Facts{Version: "again"})
+	}
+	if len(cache.byID) != maxFacts || len(cache.ring) != maxFacts {
+		t.Errorf("cache has %d, ring %d; want %d", len(cache.byID), len(cache.ring), maxFacts)
+	}
+	if _, ok := cache.get(id(2*maxFacts - 1)); ok {
+		t.Error("the oldest is still there")
+	}
+	if facts, ok := cache.get(id(2 * maxFacts)); !ok || facts.Version != fmt.Sprint(2*maxFacts) {
+		t.Errorf("the newest are %+v, %v", facts, ok)
+	}
+}
+
+func TestManyAskAtOnce(t *testing.T) {
+	r := newRig(t)
+	want := r.push(t, "shop/web", "1", anImage(t))
+	client := newTestClient(t, Options{})
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if got, err := client.Resolve(t.Context(), r.name("shop/web"), "1"); err != nil || got != want {
+				t.Errorf("Resolve = %s, %v; want %s", got, err, want)
+			}
+			if _, err := client.Facts(t.Context(), r.name("shop/web"), want); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestNothingPrintsACredential(t *testing.T) {
+	credential := Credential{Username: "bot", Password: "hunter2", Token: "hunter3"}
+	text, err := json.Marshal(map[string]any{"a": credential, "b": &credential})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := Options{Credentials: map[string]Credential{"a.io": credential}}
+	all := fmt.Sprintf("%v %+v %#v %s %v %+v %#v", credential, credential, credential, credential, options, &options, options) + string(text) + credential.LogValue().String()
+	if strings.Contains(all, "hunter") {
+		t.Errorf("printed: %s", all)
+	}
+	client := newTestClient(t, options)
+	for _, err := range []error{
+		&url.Error{Op: "Get", URL: "https://a.io/x?sig=hunter2", Err: errors.New("dial https://bot:hunter2@a.io/?X-Amz-Signature=abc: no\nhunter3")},
+		errors.New("password hunter2 or token hunter3 is wrong"),
+		errors.New("bad \x1b[31m text é"),
+	} {
+		if got := client.scrub(err); strings.Contains(got, "hunter") || strings.Contains(got, "Amz") || strings.ContainsAny(got, "\n\x1b") {
+			t.Errorf("scrubbed: %q", got)
+		}
+	}
+}
+
+func TestNewClientRefuses(t *testing.T) {
+	for _, options := range []Options{
+		{Credentials: map[string]Credential{"registry": {}}},
+		{Credentials: map[string]Credential{"https://a.io": {}}},
+		{PlainHTTP: []string{"a.io/shop"}},
+	} {
+		if _, err := NewClient(options); err == nil {
+			t.Errorf("NewClient(%v) = nil; want an error", options)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package hub
+
+// eventKind is what happened, in words that every face can translate.
+type eventKind string
+
+const (
+	pushEvent              eventKind = "push"
+	pullEvent              eventKind = "pull_request"
+	reviewEvent            eventKind = "pull_request_review"
+	checkRunEvent          eventKind = "check_run"
+	statusEvent            eventKind = "status"
+	deploymentEvent        eventKind = "deployment"
+	deploymentStatusEvent  eventKind = "deployment_status"
+	installationEvent      eventKind = "installation"
+	installationReposEvent eventKind = "installation_repositories"
+	repositoryEvent        eventKind = "repository"
+	pingEvent              eventKind = "ping"
+	commentEvent           eventKind = "issue_comment"
+	maxPushCommits                   = 20 // GitHub puts more into a push event; its first page of them is enough to look
+)
+
+// event is one thing that happened. Which fields are set depends on the kind.
+type event struct {
+	kind   eventKind
+	action string
+	repo   *repo
+	actor  *account
+
+	pull       *pull
+	review     *review
+	check      *checkRun
+	status     *commitStatus
+	deployment *deployment
+	deployed   *deploymentStatus
+	comment    *comment
+	label      string
+	before     string // the old name, branch or head, where something moved
+	changes    map[string]any
+
+	ref     refChange
+	commits []*commitInfo // of a push, oldest first
+	forced  bool
+
+	installation *installation
+	added        []*repo
+	removed      []*repo
+}
+
+// emitLocked queues the webhook for an event, if the app hears of it: only what happens where it is installed and not suspended.
+func (h *Hub) emitLocked(ev event) {
+	inst := ev.installation
+	if ev.repo != nil {
+		inst = h.installationOfLocked(ev.repo)
+		if inst == nil || inst.suspended {
+			return
+		}
+		ev.installation = inst
+	}
+	name, body := h.face.webhook(ev)
+	if name == "" {
+		return
+	}
+	h.enqueueLocked(name, ev, body)
+}

@@ -1,0 +1,187 @@
+package hub
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// webhookHeader is what GitHub sends with a delivery.
+func (f *githubFace) webhookHeader(d *delivery, secret string) http.Header {
+	header := http.Header{}
+	header.Set("Content-Type", "application/json")
+	header.Set("User-Agent", "GitHub-Hookshot/sandbox")
+	header.Set("X-GitHub-Event", d.event)
+	header.Set("X-GitHub-Delivery", d.guid)
+	header.Set("X-GitHub-Hook-ID", itoa(f.h.opts.AppID))
+	header.Set("X-GitHub-Hook-Installation-Target-ID", itoa(f.h.opts.AppID))
+	header.Set("X-GitHub-Hook-Installation-Target-Type", "integration")
+	if secret != "" {
+		header.Set("X-Hub-Signature-256", sign(secret, d.body))
+	}
+	return header
+}
+
+// webhook turns an event into GitHub's name and body for it.
+func (f *githubFace) webhook(ev event) (string, obj) {
+	body := obj{"sender": f.account(ev.actor)}
+	if ev.action != "" {
+		body["action"] = ev.action
+	}
+	if ev.repo != nil {
+		body["repository"] = f.repo(ev.repo)
+		body["organization"] = f.account(ev.repo.owner)
+		body["installation"] = obj{"id": ev.installation.id, "node_id": nodeID("Integration", ev.installation.id)}
+	}
+	if ev.pull != nil {
+		body["number"] = ev.pull.number
+		body["pull_request"] = f.pull(ev.pull)
+	}
+	switch ev.kind {
+	case pushEvent:
+		f.pushBody(ev, body)
+	case pullEvent:
+		body["pull_request"] = f.fullPull(ev.pull, nil, mergeUnknown)
+		if ev.action == "synchronize" {
+			body["before"], body["after"] = ev.before, ev.pull.headSHA
+		}
+		if ev.action == "edited" {
+			body["changes"] = ev.changes
+		}
+		if ev.label != "" {
+			body["label"] = f.label(ev.repo, ev.label)
+		}
+	case reviewEvent:
+		delete(body, "number")
+		review := f.review(ev.pull, ev.review)
+		review["state"] = strings.ToLower(string(ev.review.state)) // lower case here, upper case in the API
+		body["review"] = review
+	case checkRunEvent:
+		body["check_run"] = f.check(ev.repo, ev.check)
+	case statusEvent:
+		f.statusBody(ev, body)
+	case deploymentEvent:
+		body["deployment"] = f.deployment(ev.repo, ev.deployment)
+	case deploymentStatusEvent:
+		body["deployment"] = f.deployment(ev.repo, ev.deployment)
+		body["deployment_status"] = f.deploymentStatus(ev.repo, ev.deployment, ev.deployed)
+		body["check_run"], body["workflow"], body["workflow_run"] = nil, nil, nil
+	case commentEvent:
+		delete(body, "number")
+		delete(body, "pull_request")
+		body["issue"] = f.issue(ev.pull)
+		body["comment"] = f.comment(ev.pull, ev.comment)
+	case repositoryEvent:
+		switch ev.action {
+		case "renamed":
+			body["changes"] = obj{"repository": obj{"name": obj{"from": ev.before}}}
+		case "edited":
+			body["changes"] = obj{"default_branch": obj{"from": ev.before}}
+		}
+	case installationEvent:
+		body["installation"] = f.installation(ev.installation)
+		body["repositories"] = f.installed(ev.installation)
+		body["requester"] = nil
+	case installationReposEvent:
+		installation := f.installation(ev.installation)
+		body["installation"] = installation
+		body["repository_selection"] = installation["repository_selection"]
+		body["repositories_added"], body["repositories_removed"] = f.repoRefs(ev.added), f.repoRefs(ev.removed)
+		body["requester"] = nil
+	case pingEvent:
+		body = obj{
+			"zen": "Keep it logically awesome.", "hook_id": f.h.opts.AppID,
+			"hook": obj{
+				"type": "App", "id": f.h.opts.AppID, "name": "web", "active": true, "events": appEvents(), "app_id": f.h.opts.AppID,
+				"config": obj{"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": f.h.webhook.URL},
+			},
+		}
+	}
+	return string(ev.kind), body
+}
+
+func (f *githubFace) installed(inst *installation) []any {
+	var repos []*repo
+	for _, id := range slices.Sorted(maps.Keys(inst.repos)) {
+		if r := f.h.repos[id]; r != nil {
+			repos = append(repos, r)
+		}
+	}
+	return f.repoRefs(repos)
+}
+
+func (f *githubFace) repoRefs(repos []*repo) []any {
+	refs := []any{}
+	for _, r := range repos {
+		refs = append(refs, f.repoRef(r))
+	}
+	return refs
+}
+
+func (f *githubFace) pushBody(ev event, body obj) {
+	c := ev.ref
+	body["ref"], body["before"], body["after"] = c.Name, c.Before, c.After
+	body["created"], body["deleted"], body["forced"] = c.Before == noObject, c.After == noObject, ev.forced
+	body["base_ref"] = nil
+	body["compare"] = f.web("/%s/compare/%s...%s", ev.repo.fullName(), short(c.Before), short(c.After))
+	body["pusher"] = obj{"name": ev.actor.login, "email": ev.actor.email()}
+	commits := []any{}
+	for _, info := range ev.commits[max(0, len(ev.commits)-maxPushCommits):] {
+		commits = append(commits, f.pushCommit(ev.repo, info))
+	}
+	body["commits"], body["head_commit"] = commits, nil
+	if len(commits) > 0 {
+		body["head_commit"] = commits[len(commits)-1]
+	}
+	repository, _ := body["repository"].(obj)
+	repository["pushed_at"] = ev.repo.pushedAt.Unix() // push events alone carry this as a number
+	repository["created_at"] = ev.repo.createdAt.Unix()
+	repository["master_branch"] = ev.repo.defaultBranch
+}
+
+func (f *githubFace) pushCommit(r *repo, c *commitInfo) obj {
+	list := func(paths []string) []string {
+		if paths == nil {
+			return []string{}
+		}
+		return paths
+	}
+	person := func(s signature) obj {
+		return obj{"name": s.Name, "email": s.Email, "date": s.When.Format(time.RFC3339)}
+	}
+	return obj{
+		"id": c.SHA, "tree_id": c.Tree, "distinct": true, "message": trimmed(c.Message), "timestamp": c.Committer.When.Format(time.RFC3339),
+		"url": f.web("/%s/commit/%s", r.fullName(), c.SHA), "author": person(c.Author), "committer": person(c.Committer),
+		"added": list(c.Added), "removed": list(c.Removed), "modified": list(c.Modified),
+	}
+}
+
+func (f *githubFace) statusBody(ev event, body obj) {
+	s := ev.status
+	branches := []any{}
+	for _, name := range slices.Sorted(maps.Keys(ev.repo.refs)) {
+		if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok && ev.repo.refs[name] == s.sha {
+			branches = append(branches, obj{"name": branch, "commit": obj{"sha": s.sha, "url": f.api("/repos/%s/commits/%s", ev.repo.fullName(), s.sha)}, "protected": false})
+		}
+	}
+	maps.Copy(body, obj{
+		"id": s.id, "sha": s.sha, "name": ev.repo.fullName(), "target_url": orNull(s.targetURL), "context": s.context, "description": orNull(s.description),
+		"state": s.state, "commit": obj{"sha": s.sha}, "branches": branches, "created_at": when(s.at), "updated_at": when(s.at),
+	})
+}
+
+func trimmed(message string) string { return strings.TrimRight(message, "\n") }
+
+func rawJSON(body []byte) json.RawMessage { return json.RawMessage(body) }
+
+func atoiOr(text string, otherwise int) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return otherwise
+	}
+	return n
+}

@@ -138,7 +138,7 @@ func parseCommit(id oid, data []byte) (CommitInfo, error) {
 			return bad("commit without an end to its headers")
 		}
 		rest = after
-		if len(line) == 0 {
+		if len(line) == 0 && n > 0 {
 			break
 		}
 		key, value, _ := bytes.Cut(line, []byte{' '})

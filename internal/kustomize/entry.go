@@ -54,7 +54,8 @@ const (
 	fieldNewName field = iota
 	fieldNewTag
 	fieldDigest
-	fieldName // never changed
+	fieldName      // never changed
+	fieldTagSuffix // never changed
 	fieldCount
 )
 
@@ -66,6 +67,8 @@ func (f field) String() string {
 		return "newTag"
 	case fieldDigest:
 		return "digest"
+	case fieldTagSuffix:
+		return "tagSuffix"
 	default:
 		return "name"
 	}
@@ -126,39 +129,52 @@ func (d *document) items() []item {
 }
 
 func (d *document) item(n *yaml.Node) item {
-	it := item{node: n}
 	m := resolve(n)
+	it := item{node: n}
 	it.Line = n.Line
-	for i, p := range pairs(m) {
-		if i == 0 && n == m {
-			it.Line = p.key.Line
-		}
-		if isMerge(p.key) {
-			it.merge = p.key
+	if n == m && len(m.Content) > 0 {
+		it.Line = m.Content[0].Line
+	}
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		q := pair{m.Content[i], m.Content[i+1]}
+		if isMerge(q.key) {
+			it.merge = q.key
 			continue
 		}
-		key, _ := scalarText(p.key)
+		key, ok := scalarText(q.key)
+		if !ok {
+			continue
+		}
 		for f := range fieldCount {
 			if !strings.EqualFold(key, f.String()) {
 				continue
 			}
-			if it.fields[f].key != nil {
-				it.twice = p.key
+			before := it.fields[f]
+			if before.key != nil {
+				it.twice = q.key
 			}
-			it.fields[f] = p
+			if before.key == nil || resolve(before.key).Value <= key {
+				it.fields[f] = q // as kustomize takes it, see named
+			}
 		}
 	}
-	it.Name = lookup(m, "name", 0)
-	it.NewName = lookup(m, "newName", 0)
-	it.NewTag = lookup(m, "newTag", 0)
-	it.Digest = lookup(m, "digest", 0)
-	it.TagSuffix = lookup(m, "tagSuffix", 0)
+	it.Name, it.NewName, it.NewTag = it.read(fieldName), it.read(fieldNewName), it.read(fieldNewTag)
+	it.Digest, it.TagSuffix = it.read(fieldDigest), it.read(fieldTagSuffix)
 	for _, p := range it.fields {
 		if p.value != nil && n == m && (d.marked(p.key.Line-1) || d.marked(p.value.Line-1)) {
 			it.Marked = true
 		}
 	}
 	return it
+}
+
+// read is the text of a field, from a merge key where the entry does not say it itself.
+func (it *item) read(f field) string {
+	if it.fields[f].key == nil && it.merge != nil {
+		return lookup(resolve(it.node), f.String(), 0)
+	}
+	text, _ := scalarText(it.fields[f].value)
+	return text
 }
 
 // lookup reads a mapping's value by key, through merge keys: what the mapping says itself goes before what it merges.

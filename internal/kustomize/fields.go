@@ -195,9 +195,6 @@ func (e *entryEdit) set(f field, value string) error {
 	if err != nil {
 		return err
 	}
-	if e.aliased[q.key] || e.aliased[q.value] {
-		return e.refuse(place.start, "an alias elsewhere in the file stands for this value too", "write the value out in both places")
-	}
 	if old := q.value.Value; strings.Contains(old, "{{") || strings.Contains(old, "${") {
 		e.warn(q.value.Line, "the template %s was replaced by a fixed value", old)
 	}

@@ -137,6 +137,9 @@ func (e *entryEdit) insert() error {
 		if reason := unwritable(e.values[f]); reason != "" {
 			return &ChangeError{e.it.Name, "the new " + f.String() + " " + reason}
 		}
+		if tag := e.it.fields[fieldNewTag]; f == fieldDigest && tag.key != nil && e.marked(tag.value.Line-1) {
+			e.warn(tag.value.Line, "a Flux setter marker gives this tag to another controller, and the new digest stays in force when it changes")
+		}
 		texts[i] = how.write(f.String()) + e.colon(e.it) + e.styleFor(f).write(e.values[f])
 	}
 	if e.flow() {

@@ -150,9 +150,6 @@ func (p *plan) moveRefs(owner int, oldTag, newTag, under string) error {
 		if err != nil {
 			return err
 		}
-		if p.aliased[r.node] {
-			return p.refuse(place.start, "an alias elsewhere in the file stands for this resource too", "write it out in both places")
-		}
 		text := string(p.src[place.from:place.to])
 		written, changed := replaceRef(text, oldTag, newTag)
 		if !changed {

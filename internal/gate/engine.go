@@ -62,46 +62,14 @@ func newEngine(limit uint64, sources ...fs.FS) (*Engine, error) {
 	c := &compiler{schema: schema, funcs: funcs, params: newParameterTypes(funcs), limit: limit}
 	e := &Engine{policies: map[string]*policy{}, schema: schema, limit: limit, deadline: deadline}
 
-	var errs []error
-	type loaded struct {
-		reader *reader
-		file   *policyFile
-		policy *policy
-	}
 	var all []loaded
+	var errs []error
 	for i, source := range append([]fs.FS{policies.FS}, sources...) {
 		if i > 0 && isShipped(source) {
 			continue // they are there already
 		}
-		files, err := policyFiles(source)
-		if err != nil {
-			return nil, fmt.Errorf("list policies: %w", err)
-		}
-		for _, name := range files {
-			body, err := readBody(source, name)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("read policy: %w", err))
-				continue
-			}
-			r := &reader{file: name}
-			file := r.policy(body)
-			if file == nil || len(r.errs) > 0 {
-				errs = append(errs, r.errs...)
-				continue
-			}
-			file.Shipped = i == 0
-			if file.Builtin && !file.Shipped {
-				errs = append(errs, &FileError{File: name, Reason: "only policies that ship with the bot can be built in"})
-			}
-			if other, taken := e.policies[file.Name]; taken {
-				errs = append(errs, &FileError{File: name, Reason: fmt.Sprintf("the name %q is taken by %s", file.Name, other.File)})
-				continue
-			}
-			p := c.prepare(r, file)
-			e.policies[file.Name] = p
-			e.names = append(e.names, file.Name)
-			all = append(all, loaded{r, file, p})
-		}
+		some, wrong := e.load(c, source, i == 0)
+		all, errs = append(all, some...), append(errs, wrong...)
 	}
 	slices.Sort(e.names)
 	compiled := make([]*policy, len(all))
@@ -122,6 +90,47 @@ func newEngine(limit uint64, sources ...fs.FS) (*Engine, error) {
 		return nil, errors.Join(errs...)
 	}
 	return e, nil
+}
+
+// loaded is a policy that was read, but not compiled yet.
+type loaded struct {
+	reader *reader
+	file   *policyFile
+	policy *policy
+}
+
+// load reads the policies of a source and gives them their names.
+func (e *Engine) load(c *compiler, source fs.FS, shipped bool) (all []loaded, errs []error) {
+	files, err := policyFiles(source)
+	if err != nil {
+		return nil, []error{fmt.Errorf("list policies: %w", err)}
+	}
+	for _, name := range files {
+		body, err := readBody(source, name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read policy: %w", err))
+			continue
+		}
+		r := &reader{file: name}
+		file := r.policy(body)
+		if file == nil || len(r.errs) > 0 {
+			errs = append(errs, r.errs...)
+			continue
+		}
+		file.Shipped = shipped
+		if file.Builtin && !shipped {
+			errs = append(errs, &FileError{File: name, Reason: "only policies that ship with the bot can be built in"})
+		}
+		if other, taken := e.policies[file.Name]; taken {
+			errs = append(errs, &FileError{File: name, Reason: fmt.Sprintf("the name %q is taken by %s", file.Name, other.File)})
+			continue
+		}
+		p := c.prepare(r, file)
+		e.policies[file.Name] = p
+		e.names = append(e.names, file.Name)
+		all = append(all, loaded{r, file, p})
+	}
+	return all, errs
 }
 
 // isShipped tells whether the source is that of the policies which ship with the bot.

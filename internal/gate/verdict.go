@@ -15,7 +15,7 @@ const (
 	Allow State = "allow"
 )
 
-// rank orders states by how much they outrank others.
+// rank orders states by how much they outrank others; -1 for what is no state.
 func (s State) rank() int { return slices.Index([]State{Allow, Wait, Deny}, s) }
 
 // Ruling is what one policy says, in a sentence that a person can act on.
@@ -37,7 +37,16 @@ type Verdict struct {
 
 // Judge combines rulings: deny outranks wait outranks allow; no ruling at all allows. The verdict's Until is the earliest Until
 // of all rulings: a policy that allows now may wait later, and then the check on the pull request must not stay green.
+// A ruling whose state is none of the three denies.
 func Judge(rulings ...Ruling) Verdict {
+	if slices.ContainsFunc(rulings, func(r Ruling) bool { return r.State.rank() < 0 }) {
+		rulings = slices.Clone(rulings)
+		for i := range rulings {
+			if rulings[i].State.rank() < 0 {
+				rulings[i].State = Deny
+			}
+		}
+	}
 	v := Verdict{State: Allow, Rulings: rulings}
 	for _, r := range rulings {
 		if r.State.rank() > v.State.rank() {

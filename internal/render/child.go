@@ -31,12 +31,8 @@ const (
 // ChildMain is the child process: it confines itself, which cannot be undone, then builds what its parent asks for. The result
 // is the exit code; where stdin ends during a build the process exits at once. It must be the only thing that its process does.
 func ChildMain(stdin io.Reader, stdout io.Writer) int {
-	os.Clearenv()
 	os.Stdout = os.Stderr // stdout is the pipe's alone
-	outside := &noNetwork{}
-	http.DefaultTransport = outside
-	http.DefaultClient = &http.Client{Transport: outside}
-
+	outside := leaveOutside()
 	if err := writeFrame(stdout, frameHello, []byte(hello)); err != nil {
 		return exitProtocol
 	}
@@ -64,6 +60,16 @@ func ChildMain(stdin io.Reader, stdout io.Writer) int {
 		}
 	}
 	return exitDone
+}
+
+// leaveOutside takes from the process what kustomize would reach programs and servers with: the environment, PATH with it, and
+// the HTTP transport.
+func leaveOutside() *noNetwork {
+	os.Clearenv()
+	outside := &noNetwork{}
+	http.DefaultTransport = outside
+	http.DefaultClient = &http.Client{Transport: outside}
+	return outside
 }
 
 type frame struct {

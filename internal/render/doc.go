@@ -12,9 +12,11 @@
 //   - A build that is refused, fails, dies or hangs never does more than fill Directory.Err (for Build: the error) with a
 //     *RefusedError whose reason a person can read. Only a cancelled context, wrong arguments and a child that cannot be
 //     started are errors of the call itself.
-//   - Values of Secrets appear in no diff, in neither of Compare's builds and in no reason. Whether a value changed is said,
-//     nothing else: no length, no hash, and the content hash that a secretGenerator appends to the name is masked too. Build
-//     returns what kustomize printed, Secrets included.
+//   - What a Secret holds appears in no diff and in neither of Compare's builds: whether a value changed is said, nothing else, no
+//     length and no hash; the content hash that a secretGenerator appends to the name is masked too. Where replacements or vars
+//     may copy from a Secret, its values are also masked in all other resources. Reasons are searched for the values that the files
+//     read so far hold. A value that the repository itself writes into a ConfigMap, or uses as a key or a name, is not a Secret's
+//     value there. Build returns what kustomize printed, Secrets included.
 //   - A diff is bounded (Options.MaxDiff, MaxLine), cut only between lines, and says that it was cut. It and every reason hold no
 //     control or direction-changing characters. Escaping for Markdown or HTML is the caller's work.
 //   - Renderer may be used by many goroutines; at most Options.MaxConcurrent children run at a time.

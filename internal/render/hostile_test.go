@@ -1,19 +1,28 @@
 package render
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
+
+const uncheckedCommand = "unchecked-kustomize"
 
 // bait is a server and a git program that nothing may ever reach.
 type bait struct {
@@ -199,28 +208,79 @@ func TestHostileRepositories(t *testing.T) {
 	}
 }
 
-// The static checks give good reasons; this shows that nothing depends on them.
-func TestConfinementWithoutChecks(t *testing.T) {
-	b := setBait(t)
-	for name, entry := range map[string]string{
-		"http":     b.url + "/x",
-		"ssh":      "git@example.com:org/repo.git",
-		"file":     "file:///etc",
-		"git host": "github.com/org/repo",
-	} {
-		t.Run(name, func(t *testing.T) {
-			// A generator's file is not looked into before kustomize reads it.
-			src := files(map[string]string{
-				"a/kustomization.yaml": "generators: [g]\n",
-				"a/g/kustomization.yaml": "resources: [x.yaml]\ntransformers:\n- |-\n" +
-					"  apiVersion: builtin\n  kind: PatchTransformer\n  metadata: {name: x}\n  path: '" + entry + "'\n",
-				"a/g/x.yaml": configMap("x", "a: b"),
-			})
-			_, err := New(Options{}).Build(t.Context(), src, "a", nil)
-			refusedOf(t, err)
+// unchecked is a process that runs kustomize without this package's file system and checks, behind one wall only.
+func unchecked(wall string, stdin io.Reader, stdout io.Writer) int {
+	var entries []string
+	if err := json.NewDecoder(stdin).Decode(&entries); err != nil {
+		return 1
+	}
+	switch wall {
+	case "transport and environment":
+		leaveOutside()
+	case "system calls":
+		if err := confine(New(Options{}).limits()); err != nil {
+			return 1
+		}
+	case "none":
+	default:
+		return 1
+	}
+	var errs []string
+	for _, entry := range entries {
+		memory := filesys.MakeFsInMemory()
+		if err := memory.WriteFile("/a/kustomization.yaml", []byte("resources: ['"+entry+"']\n")); err != nil {
+			return 1
+		}
+		if _, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(memory, "/a"); err != nil {
+			errs = append(errs, err.Error())
+		}
+	}
+	if err := json.NewEncoder(stdout).Encode(errs); err != nil {
+		return 1
+	}
+	return 0
+}
+
+// The static checks give good reasons; this shows that nothing depends on them, and that without walls the bait is taken.
+func TestWallsHoldWithoutChecks(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wall := range []string{"none", "transport and environment", "system calls"} {
+		t.Run(wall, func(t *testing.T) {
+			if wall == "system calls" && !hasFilter() {
+				t.Skip("the filter of system calls is for Linux on amd64 and arm64")
+			}
+			b := setBait(t)
+			entries := []string{b.url + "/x.yaml", "git@example.com:org/repo.git", "file://" + t.TempDir(), "ssh://git@example.com/org/repo"}
+			in, err := json.Marshal(entries)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), self, uncheckedCommand, wall)
+			cmd.Stdin = bytes.NewReader(in)
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if wall == "none" {
+				if _, err := os.Stat(b.ran); err != nil || b.hits.Load() == 0 {
+					t.Errorf("%d requests, git run: %v; want both, or this test proves nothing", b.hits.Load(), err)
+				}
+				return
+			}
 			b.assertUntouched(t)
+			var errs []string
+			if err := json.Unmarshal(out, &errs); err != nil || len(errs) != len(entries) {
+				t.Errorf("errors = %q; want one for each of %q", errs, entries)
+			}
 		})
 	}
+}
+
+func hasFilter() bool {
+	return runtime.GOOS == "linux" && (runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64")
 }
 
 func TestBombs(t *testing.T) {
@@ -393,93 +453,4 @@ func (slowSource) IsDir(ctx context.Context, _ string) (bool, error) {
 func (slowSource) ReadFile(ctx context.Context, _ string) ([]byte, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
-}
-
-func TestParentSurvivesItsChild(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	src := files(map[string]string{"a/x": "x"})
-	overlay := map[string][]byte{"a/y": make([]byte, 4<<20)} // more than a pipe holds
-	for how, want := range map[string]string{
-		"silent":            "takes longer than",
-		"garbage":           "makes no sense",
-		"other-version":     "makes no sense",
-		"exits":             "broke down (exit code 3)",
-		"hangs":             "takes longer than",
-		"ignores-stdin":     "takes longer than",
-		"huge-frame":        "makes no sense",
-		"endless-questions": "takes longer than",
-		"asks-outside":      "makes no sense",
-		"endless-part":      "makes no sense",
-		"bad-outcome":       "makes no sense",
-		"chatty-stderr":     "broke down (exit code 5)",
-	} {
-		t.Run(how, func(t *testing.T) {
-			timeout := time.Minute
-			if strings.Contains(want, "longer") {
-				timeout = 200 * time.Millisecond
-			}
-			r := New(Options{
-				Command: []string{self, misbehaving, how},
-				Timeout: timeout, MaxOutput: 1 << 10, MaxPaths: 1 << 30, MaxInput: 1 << 50,
-			})
-			got, err := r.Compare(t.Context(), src, []string{"a", "a", "a", "a"}, overlay)
-			if err != nil {
-				t.Fatalf("Compare = %v; want refusals only", err)
-			}
-			for i, d := range got.Dirs {
-				refused := refusedOf(t, d.Err)
-				if i < maxDeaths && !strings.Contains(refused.Reason, want) {
-					t.Errorf("reason %d = %q; want %q", i, refused.Reason, want)
-				}
-				if i >= maxDeaths && !strings.Contains(refused.Reason, "not tried") {
-					t.Errorf("reason %d = %q; want it not to be tried", i, refused.Reason)
-				}
-			}
-		})
-	}
-}
-
-func TestChildKilledFromOutside(t *testing.T) {
-	r := New(Options{})
-	s, err := r.start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	src := sourceFunc(func(string) ([]byte, error) {
-		return nil, errors.Join(s.cmd.Process.Kill(), os.ErrNotExist)
-	})
-	_, err = s.run(t.Context(), src, job{Dir: "a"})
-	refused := refusedOf(t, r.lost(t.Context(), s, "a", err))
-	if refused.Permanent() || !strings.Contains(refused.Reason, "stopped from outside (killed)") {
-		t.Errorf("refusal = %+v; want a passing one", refused)
-	}
-	if got, err := r.Build(t.Context(), shop(), "base", nil); err != nil || len(got) == 0 {
-		t.Errorf("Build afterwards = %v; want it to work", err)
-	}
-}
-
-func TestHostileResultIsNeutralised(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := New(Options{Command: []string{self, misbehaving, "hostile-result"}})
-	d := compareOne(t, r, files(nil), "a", nil)
-	if want := "+ \\x1b[31mred\\u202e\\x00\n"; d.Diff != want || d.Err != nil {
-		t.Errorf("diff = %q, %v; want %q", d.Diff, d.Err, want)
-	}
-}
-
-func TestChildThatCannotBeStarted(t *testing.T) {
-	r := New(Options{Command: []string{filepath.Join(t.TempDir(), "none")}})
-	var refused *RefusedError
-	if _, err := r.Build(t.Context(), files(nil), "a", nil); err == nil || errors.As(err, &refused) {
-		t.Errorf("Build = %v; want an error of the call", err)
-	}
-	if _, err := r.Compare(t.Context(), files(nil), []string{"a"}, nil); err == nil || !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Compare = %v; want that the program does not exist", err)
-	}
 }

@@ -21,6 +21,8 @@ func TestMain(m *testing.M) {
 			os.Exit(ChildMain(os.Stdin, os.Stdout))
 		case confinedCommand:
 			os.Exit(attempts(os.Stdout))
+		case uncheckedCommand:
+			os.Exit(unchecked(os.Args[2], os.Stdin, os.Stdout))
 		case misbehaving:
 			os.Exit(misbehave(os.Args[2], os.Stdin, os.Stdout))
 		}

@@ -36,7 +36,8 @@
 //   - Packs are read by our own reader, because go-git's parser keeps no limit on declared sizes and counts; deltas are
 //     resolved in the order of arrival, without recursion.
 //   - The object cache is divided by repository, although objects are content-addressed: a hostile repository that names a blob
-//     of another one must not be given its content.
+//     of another one must not be given its content. Within a process, all who make a Remote of one address are taken to have
+//     the same rights.
 //   - When the base branch has moved, the fetch says "have the old base" without "shallow": with it, a merge of a branch made
 //     before the old base would bring the whole history below. Objects the server wrongly thinks we have are fetched by hash.
 //   - Redirects are followed only for GET and only on the same host name: a repository that moves to another host is a decision for

@@ -150,8 +150,8 @@ func checkUpdate(u BranchUpdate) string {
 		return ""
 	case !u.Parent.Valid():
 		return "its parent is not an object name"
-	case u.When.IsZero():
-		return "it has no time"
+	case u.When.Unix() <= 0:
+		return "it has no time, or one that git cannot write"
 	case cleanIdentity(u.Author.Name) == "" || cleanIdentity(u.Author.Email) == "":
 		return "it has no author"
 	case u.Committer != Identity{} && (cleanIdentity(u.Committer.Name) == "" || cleanIdentity(u.Committer.Email) == ""):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -70,7 +71,14 @@ func (r *Remote) Refs(ctx context.Context, prefixes ...string) (Refs, error) {
 func notV2(err error) bool {
 	var status *HTTPError
 	if errors.As(err, &status) {
-		return status.Status == 400 || status.Status == 405 || status.Status == 415 || status.Status == 422 || status.Status == 501
+		switch status.Status {
+		case http.StatusNotFound: // some hosts redirect only the GET of an old or unfinished address
+			return true
+		case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+			http.StatusNotImplemented:
+			return true
+		}
+		return false
 	}
 	var protocol *ProtocolError
 	return errors.As(err, &protocol)
@@ -124,7 +132,7 @@ func (r *Remote) refsV2(ctx context.Context, prefixes []string) (Refs, error) {
 		head = id
 		for _, attr := range strings.Fields(attrs) {
 			if target, ok := strings.CutPrefix(attr, "symref-target:"); ok {
-				refs.Head, _ = strings.CutPrefix(target, branchPrefix)
+				refs.Head = headBranch(target)
 			}
 		}
 	}
@@ -139,6 +147,15 @@ func parseRefLine(line string) (id oid, name, attrs string, ok bool) {
 	}
 	name, attrs, _ = strings.Cut(rest, " ")
 	return id, name, attrs, name != ""
+}
+
+// headBranch is the branch that HEAD names, "" when it names something else or something that git would not allow.
+func headBranch(target string) string {
+	name, ok := strings.CutPrefix(target, branchPrefix)
+	if !ok || checkBranch(name) != "" {
+		return ""
+	}
+	return name
 }
 
 func coversBranches(prefixes []string) bool {
@@ -251,8 +268,8 @@ func (r *Remote) refsV0(a *answer, body []byte, prefixes []string) (Refs, error)
 
 	refs := Refs{ByName: make(map[string]Hash)}
 	for _, s := range adv.Capabilities.Get(capability.SymRef) {
-		if target, ok := strings.CutPrefix(s, "HEAD:"+branchPrefix); ok {
-			refs.Head = target
+		if target, ok := strings.CutPrefix(s, "HEAD:"); ok {
+			refs.Head = headBranch(target)
 		}
 	}
 	if len(adv.References) == 0 {

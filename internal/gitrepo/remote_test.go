@@ -165,6 +165,28 @@ func TestReadOddities(t *testing.T) {
 	}
 }
 
+func TestIsDir(t *testing.T) {
+	ctx := context.Background()
+	b := newBackend(t)
+	rp := b.repo("r", allFilters, map[string]file{
+		"a/b/f": {data: "x"}, "link": {"120000", "a"}, "mod": {"160000", "1234567890123456789012345678901234567890"},
+	})
+	tree, err := newTestClient(t, Options{}).Remote(rp.url, nil).Tree(ctx, rp.head("main"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{
+		"": true, "a": true, "a/b": true, "a/b/f": false, "a/b/f/g": false, "a/none": false, "none": false, "link": false, "link/b": false, "mod": false,
+	} {
+		if got, err := tree.IsDir(ctx, path); got != want || err != nil {
+			t.Errorf("IsDir(%q) = %v, %v; want %v", path, got, err, want)
+		}
+	}
+	if _, err := tree.IsDir(ctx, "../x"); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("IsDir outside the repository: %v", err)
+	}
+}
+
 func TestCommit(t *testing.T) {
 	ctx := context.Background()
 	for _, s := range servers {

@@ -31,7 +31,8 @@ const (
 )
 
 const (
-	// costLimit is the work that one policy may do, in CEL's units; a shipped one over a hundred changes needs about a hundredth.
+	// costLimit is the work that one policy may do, in CEL's units; a shipped one over a hundred changes needs a fiftieth at
+	// most, but for a freeze of very many windows.
 	costLimit = 1_000_000
 	// deadline bounds a whole verdict. It is a backstop for a starved machine: the cost limit is what stops a hostile policy.
 	deadline = 5 * time.Second

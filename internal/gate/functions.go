@@ -84,7 +84,12 @@ func (f *functions) costs() cel.ProgramOption {
 	}
 	charge(1, "list_join_string", "list_distinct", "string_handle", "string_short", "list_text", "latest_list", "earliest_list")
 	charge(10, "duration_text", "timestamp_text", "timestamp_text_zone", "window_strings", "window_error_strings")
-	charge(1000, "season_windows")
+	options = append(options, interpreter.OverloadCostTracker("season_windows", func(args []ref.Val, _ ref.Val) *uint64 {
+		windows := 1 + size(args[2])
+		each(args[1], func(list traits.Lister) { windows += size(list) })
+		cost := 3000 * windows
+		return &cost
+	}))
 	return cel.CostTrackerOptions(options...)
 }
 

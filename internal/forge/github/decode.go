@@ -167,8 +167,13 @@ func (d *decoder) ignore(why string) {
 
 // verb is the action in words.
 func (d *decoder) verb(without string) string {
-	if d.Action == "" {
+	switch d.Action {
+	case "":
 		return without
+	case "synchronize":
+		return "pushed to"
+	case "suspend", "unsuspend":
+		return d.Action + "ed"
 	}
 	return strings.ReplaceAll(clean(d.Action, 40), "_", " ")
 }

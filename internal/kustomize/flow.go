@@ -26,17 +26,21 @@ func (p *plan) appendFlow(owner int, n *yaml.Node, texts []string) error {
 	if closing < 0 {
 		return p.refuse(end, "cannot tell where this list or map ends", "write it in a simpler form")
 	}
+	comma := ","
+	if p.src[end-1] == ':' {
+		comma = " ," // after an empty value: without the space the colon would be part of the key
+	}
 	begin := p.at(lastItem(n))
 	if !p.startsLine(begin) || p.line(closing) == p.line(end) {
 		separator := p.separator(n)
-		p.replace(owner, end, end, separator+strings.Join(texts, separator))
+		p.replace(owner, end, end, comma+separator[1:]+strings.Join(texts, separator))
 		return nil
 	}
 	trailing, after := false, end
-	if comma := p.skipSpace(end); p.src[comma] == ',' {
-		trailing, after = true, comma+1
+	if next := p.skipSpace(end); p.src[next] == ',' {
+		trailing, after = true, next+1
 	} else {
-		p.replace(owner, end, end, ",")
+		p.replace(owner, end, end, comma)
 	}
 	if !p.endsLine(after) {
 		return p.refuse(end, "something follows the last item on its line", "write one item per line")
@@ -80,7 +84,7 @@ func (d *document) separator(n *yaml.Node) string {
 		return ", "
 	}
 	between := string(d.src[end:begin])
-	if strings.Trim(between, " ") != "," {
+	if strings.TrimRight(between, " ") != "," {
 		return ", "
 	}
 	return between

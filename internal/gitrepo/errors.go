@@ -244,6 +244,9 @@ func (e *StaleError) Error() string {
 // Is makes it comparable with ErrStale.
 func (e *StaleError) Is(target error) bool { return target == ErrStale }
 
+// Permanent is false: a look at where the branch is now leads to another update.
+func (e *StaleError) Permanent() bool { return false }
+
 // RejectedError is a branch that the server refused although the lease was right.
 type RejectedError struct {
 	Host    string

@@ -419,6 +419,34 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+func TestCheckRedirect(t *testing.T) {
+	for _, tt := range []struct {
+		method, chain string // the last address is the one to go to
+		follow, auth  bool
+	}{
+		{"GET", "https://h/a https://h/b", true, true},
+		{"GET", "http://h/a https://h/b", true, true},
+		{"GET", "https://h/a https://h:8443/b", true, false},
+		{"GET", "https://h/a https://h:8443/b https://h/c", true, false}, // once away, always away
+		{"GET", "https://h/a http://h/b", false, false},
+		{"GET", "https://h/a https://g/b", false, false},
+		{"GET", "https://h/a https://sub.h/b", false, false},
+		{"GET", "https://h/a ftp://h/b", false, false},
+		{"GET", "https://h/1 https://h/2 https://h/3 https://h/4 https://h/5 https://h/6 https://h/7", false, false},
+		{"POST", "https://h/a https://h/b", false, false},
+	} {
+		var hops []*http.Request
+		for _, u := range strings.Fields(tt.chain) {
+			hops = append(hops, &http.Request{Method: tt.method, URL: mustURL(t, u), Header: http.Header{"Authorization": {"x"}}})
+		}
+		last := hops[len(hops)-1]
+		err := checkRedirect(last, hops[:len(hops)-1])
+		if (err == nil) != tt.follow || tt.follow && (last.Header.Get("Authorization") != "") != tt.auth {
+			t.Errorf("%s %s: %v, credentials %q", tt.method, tt.chain, err, last.Header.Get("Authorization"))
+		}
+	}
+}
+
 func TestCredentialsMayFollow(t *testing.T) {
 	for _, tt := range []struct {
 		from, to string

@@ -119,6 +119,7 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 	b.ResetTimer()
 	for n := range b.N {
+		listings[n%100].Tag = fmt.Sprint(n)
 		p := promoted(production, "production", n)
 		p.State = promotion.Deployed
 		if err := s.Update(b.Context(), c, func(tx *Tx) error {

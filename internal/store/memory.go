@@ -40,9 +40,13 @@ func (s *Store) Memory(ctx context.Context, key promotion.RepoKey) (m Memory, er
 			return err
 		}
 		if m.Promotions, err = selectPromotions(ctx, q, `SELECT body FROM (
-				SELECT body, id, live, created_at, ROW_NUMBER() OVER (PARTITION BY environment, live ORDER BY ended_at DESC, created_at DESC, id) AS place
-				FROM promotions WHERE repo = $1 AND (live = 1 OR ended_at >= {now} - $2)) AS recent
-			WHERE live = 1 OR place <= $3 ORDER BY created_at, id`, string(key), rememberFor.Microseconds(), rememberMost); err != nil {
+				SELECT body, id, created_at FROM promotions WHERE repo = $1 AND live = 1
+				UNION ALL
+				SELECT body, id, created_at FROM (
+					SELECT body, id, created_at, ROW_NUMBER() OVER (PARTITION BY environment ORDER BY ended_at DESC, created_at DESC, id) AS place
+					FROM promotions WHERE repo = $1 AND live = 0 AND ended_at >= {now} - $2) AS recent
+				WHERE place <= $3) AS remembered
+			ORDER BY created_at, id`, string(key), rememberFor.Microseconds(), rememberMost); err != nil {
 			return err
 		}
 		if err := q.each(ctx, func(r row) error {
@@ -166,8 +170,7 @@ func (s *Store) Promotions(ctx context.Context, f PromotionFilter) (list []promo
 		w.and(`environment = ?`, f.Environment)
 	}
 	if f.Image != "" {
-		w.and(`EXISTS (SELECT 1 FROM promotion_images WHERE promotion_images.repo = promotions.repo
-			AND promotion_images.promotion = promotions.id AND promotion_images.image = ?)`, string(f.Image))
+		w.and(`(repo, id) IN (SELECT repo, promotion FROM promotion_images WHERE image = ?)`, string(f.Image))
 	}
 	if f.PullRequest != 0 {
 		w.and(`pull_request = ?`, f.PullRequest)
@@ -189,7 +192,7 @@ func (s *Store) Promotions(ctx context.Context, f PromotionFilter) (list []promo
 		}
 		w.conditions = append(w.conditions, `state IN (`+strings.Join(places, ", ")+`)`)
 	}
-	text := `SELECT body FROM promotions` + w.text("created_at DESC, repo, id", f.Limit)
+	text := `SELECT body FROM promotions` + w.text("created_at DESC, repo DESC, id DESC", f.Limit)
 	err = s.read(ctx, "list promotions", func(ctx context.Context, q *conn) error {
 		list, err = selectPromotions(ctx, q, text, w.args...)
 		return err

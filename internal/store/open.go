@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -29,8 +29,10 @@ type Store struct {
 	reader  *pool
 	inbox   *inbox
 	notify  chan struct{}
-	closed  atomic.Bool
 	cleanup []func() error // run by Close in reverse order
+
+	active sync.RWMutex // held for reading by every transaction, for writing by Close
+	closed bool
 }
 
 // Open opens the database at a URL, sqlite:path or, for tests, sqlite::memory:, and brings its schema up to date. A file that does
@@ -72,9 +74,12 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 
 // Close waits for the transactions that are under way and closes the database. What comes after it gets *UnavailableError.
 func (s *Store) Close() error {
-	if s.closed.Swap(true) {
+	s.active.Lock()
+	defer s.active.Unlock()
+	if s.closed {
 		return nil
 	}
+	s.closed = true
 	var errs []error
 	for i := len(s.cleanup) - 1; i >= 0; i-- {
 		errs = append(errs, s.cleanup[i]())
@@ -108,7 +113,9 @@ func (s *Store) read(ctx context.Context, doing string, fn func(context.Context,
 }
 
 func (s *Store) transact(ctx context.Context, p *pool, opts *sql.TxOptions, fn func(context.Context, *conn) error) error {
-	if s.closed.Load() {
+	s.active.RLock()
+	defer s.active.RUnlock()
+	if s.closed {
 		return errClosed
 	}
 	q := &conn{pool: p, now: s.dialect.now, skip: s.dialect.skipLocked}
@@ -143,7 +150,7 @@ func (s *Store) explain(ctx context.Context, doing string, err error) error {
 	if ctx.Err() != nil && !errors.Is(err, ErrLost) {
 		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
 	}
-	if s.closed.Load() {
+	if errors.Is(err, errClosed) {
 		return &UnavailableError{Doing: doing, Say: "the database is closed", Err: err, After: retryClosed}
 	}
 	if say, ok := s.dialect.unavailable(err); ok {

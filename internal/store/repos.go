@@ -59,18 +59,18 @@ func saveRepo(ctx context.Context, q *conn, r Repo) error {
 	return nil
 }
 
-// saveListings replaces a repo's listings. missed tells that an image which is new here was pushed since the turn began.
+// saveListings replaces a repo's listings, if they are others than those that are there. missed tells that an image which is new here was pushed since the turn began.
 func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings []promotion.Listing, since time.Time) (missed bool, err error) {
-	before := map[string]bool{}
-	if err := q.each(ctx, func(r row) error {
-		var name string
-		if err := r.Scan(&name); err != nil {
-			return err
-		}
-		before[name] = true
-		return nil
-	}, `SELECT DISTINCT image FROM listings WHERE repo = $1`, string(repo)); err != nil {
+	for i := range listings {
+		listings[i].Refusal = plain(listings[i].Refusal, 2000)
+	}
+	there, err := selectListings(ctx, q, ` WHERE repo = $1 ORDER BY place`, string(repo))
+	if err != nil || slices.Equal(there, listings) {
 		return false, err
+	}
+	before := map[image.Name]bool{}
+	for _, l := range there {
+		before[l.Image] = true
 	}
 	if _, err := q.exec(ctx, `DELETE FROM listings WHERE repo = $1`, string(repo)); err != nil {
 		return false, err
@@ -79,7 +79,7 @@ func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings
 	for i, l := range listings {
 		if _, err := q.exec(ctx, `INSERT INTO listings (repo, place, environment, file, entry, image, tag, digest, refusal)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			string(repo), i, l.Environment, l.File, l.Entry, string(l.Image), l.Tag, string(l.Digest), plain(l.Refusal, 2000)); err != nil {
+			string(repo), i, l.Environment, l.File, l.Entry, string(l.Image), l.Tag, string(l.Digest), l.Refusal); err != nil {
 			return false, err
 		}
 		if key := (EnvImage{l.Environment, l.Image}); !first[key] {
@@ -89,7 +89,7 @@ func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings
 				return false, err
 			}
 		}
-		if !before[string(l.Image)] && !since.IsZero() && !missed {
+		if !before[l.Image] && !since.IsZero() && !missed {
 			// A push is dated by the process that heard it, so a little earlier counts too: at worst that is one turn for nothing.
 			var one int
 			if missed, err = q.one(ctx, []any{&one}, `SELECT 1 FROM pushes WHERE image = $1 AND received_at >= $2 LIMIT 1`,

@@ -207,6 +207,42 @@ func TestOpenAgain(t *testing.T) {
 	}
 }
 
+func TestCloseWaitsForTransactions(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "boatlift.db")
+	s := openAt(t, path)
+	acknowledged := make(chan string, 1<<16)
+	var all sync.WaitGroup
+	for sender := range 8 {
+		all.Go(func() {
+			for i := 0; ; i++ {
+				id := fmt.Sprintf("%d-%d", sender, i)
+				_, err := s.Accept(context.WithoutCancel(t.Context()), hookOf(id), nil, nil)
+				if unavailable, ok := errors.AsType[*UnavailableError](err); ok && unavailable.Say == "the database is closed" {
+					return
+				}
+				if err != nil {
+					t.Errorf("Accept() while the store closes = %v", err)
+					return
+				}
+				acknowledged <- id
+			}
+		})
+	}
+	for range 50 {
+		<-acknowledged
+	}
+	must(t, s.Close())
+	next := openAt(t, path) // at once: the lock is free, and nothing of the old store is under way
+	all.Wait()
+	close(acknowledged)
+	for id := range acknowledged {
+		if _, found, err := next.Delivery(t.Context(), id); !found || err != nil {
+			t.Errorf("delivery %s was acknowledged and is gone: %v", id, err)
+		}
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -157,7 +157,7 @@ CREATE TABLE promotions (
 );
 CREATE UNIQUE INDEX promotions_open_once ON promotions (repo, branch) WHERE active = 1;
 CREATE INDEX promotions_of_repo ON promotions (repo, live, ended_at);
-CREATE INDEX promotions_by_age ON promotions (created_at);
+CREATE INDEX promotions_by_age ON promotions (created_at, repo, id);
 CREATE INDEX promotions_by_id ON promotions (id);
 
 CREATE TABLE promotion_images (

@@ -79,11 +79,6 @@ func (h *history) ancestors(sha string) []string {
 	return list
 }
 
-// contains tells whether sha is descendant or one of its ancestors.
-func (h *history) contains(descendant, sha string) bool {
-	return slices.Contains(h.ancestors(descendant), sha)
-}
-
 // comparison is what merging head into base would mean.
 type comparison struct {
 	changed  map[string]string // path to the content in head; empty: deleted
@@ -92,13 +87,16 @@ type comparison struct {
 }
 
 func (h *history) compare(base, head string) comparison {
-	if h.contains(base, head) {
+	inBase := map[string]bool{}
+	for _, sha := range h.ancestors(base) {
+		inBase[sha] = true
+	}
+	if inBase[head] {
 		return comparison{empty: true}
 	}
-	inBase := h.ancestors(base)
 	var fork string
 	for _, sha := range h.ancestors(head) {
-		if slices.Contains(inBase, sha) {
+		if inBase[sha] {
 			fork = sha
 			break
 		}

@@ -37,6 +37,8 @@ type Options struct {
 	Self forge.Identity
 	// BranchHead tells where a branch is, in place of Memory's own branches. It must not call Memory.
 	BranchHead func(repo forge.RepoID, branch string) (sha string, ok bool)
+	// Compare tells what merging head into base, both hashes, would mean, in place of Memory's own history. It must not call Memory.
+	Compare func(repo forge.RepoID, base, head string) Comparison
 	// OnMerge merges, in place of Memory's own history, and returns the commit that base got. It may call Memory.
 	OnMerge func(repo forge.RepoID, pr forge.PullRequest) (mergeSHA string, err error)
 	// OnDeleteBranch deletes a branch where BranchHead is given. It may call Memory.
@@ -63,6 +65,13 @@ type pull struct {
 	mergeability *forge.Mergeability // pinned by a test
 	files        []string            // pinned by a test
 	merging      bool
+}
+
+// Comparison is what merging a head into a base would mean.
+type Comparison struct {
+	Files    []string // the paths that head changed since it left base, sorted
+	Conflict bool
+	Empty    bool // head has no commit that base lacks
 }
 
 // Comment is what was said on a pull request.

@@ -84,7 +84,7 @@ func (m *Memory) createLocked(r *repository, author forge.Actor, pr forge.NewPul
 	if r.openFor(pr.Head, pr.Base) != nil {
 		return nil, fmt.Errorf("a pull request for %s is open: %w", pr.Head, forge.ErrExists)
 	}
-	if head == base || r.history.compare(base, head).empty {
+	if head == base || m.compareLocked(r, base, head).Empty {
 		return nil, fmt.Errorf("no commits between %s and %s: %w", pr.Base, pr.Head, forge.ErrEmpty)
 	}
 	m.changingLocked(r)
@@ -135,10 +135,18 @@ func (m *Memory) mergeabilityLocked(r *repository, p *pull) forge.Mergeability {
 	if p.mergeability != nil {
 		return *p.mergeability
 	}
-	if r.history.compare(p.BaseSHA, p.HeadSHA).conflict {
+	if m.compareLocked(r, p.BaseSHA, p.HeadSHA).Conflict {
 		return forge.Conflicting
 	}
 	return forge.Mergeable
+}
+
+func (m *Memory) compareLocked(r *repository, base, head string) Comparison {
+	if m.options.Compare != nil {
+		return m.options.Compare(r.ID, base, head)
+	}
+	c := r.history.compare(base, head)
+	return Comparison{Files: slices.Sorted(maps.Keys(c.changed)), Conflict: c.conflict, Empty: c.empty}
 }
 
 // OpenPullRequests implements forge.PullRequests.
@@ -412,7 +420,7 @@ func (m *Memory) ChangedFiles(ctx context.Context, repo forge.Repository, number
 			if p.State == forge.Merged {
 				base = r.history.firstParent(p.MergeCommit)
 			}
-			paths = slices.Sorted(maps.Keys(r.history.compare(base, p.HeadSHA).changed))
+			paths = m.compareLocked(r, base, p.HeadSHA).Files
 		}
 		if len(paths) > limit {
 			return answer{paths[:max(limit, 0)], true}, nil

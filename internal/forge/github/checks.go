@@ -25,6 +25,9 @@ func (f *Forge) SetCheck(ctx context.Context, repo forge.Repository, check forge
 	if err != nil {
 		return err
 	}
+	if !commitPattern.MatchString(check.HeadSHA) {
+		return &Error{Doing: doing, Message: "the commit is not named by its full hash", kind: forge.ErrRefused}
+	}
 	return f.in(ctx, repo, doing, func(t target) error {
 		run, err := f.findRun(ctx, t, check)
 		if err != nil {

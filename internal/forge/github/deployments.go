@@ -10,6 +10,9 @@ import (
 	"github.com/boatlift/boatlift/internal/forge"
 )
 
+// maxDeploymentPages is how far back is looked, should a server not filter by environment.
+const maxDeploymentPages = 10
+
 // Deployments implements forge.Rollouts. The state of each is a request of its own, so a small limit is a kindness.
 func (f *Forge) Deployments(ctx context.Context, repo forge.Repository, environment string, limit int) ([]forge.Deployment, error) {
 	if limit <= 0 {
@@ -21,7 +24,7 @@ func (f *Forge) Deployments(ctx context.Context, repo forge.Repository, environm
 		options := &gh.DeploymentsListOptions{
 			Environment: environment, ListOptions: gh.ListOptions{Page: 1, PerPage: min(limit, pageSize)},
 		}
-		for len(list) < limit {
+		for range maxDeploymentPages {
 			found, response, err := t.Repositories.ListDeployments(ctx, t.owner, t.name, options)
 			if err != nil {
 				return err
@@ -36,7 +39,7 @@ func (f *Forge) Deployments(ctx context.Context, repo forge.Repository, environm
 				}
 				list = append(list, deployment)
 			}
-			if response.NextPage <= options.Page {
+			if len(list) == limit || response.NextPage <= options.Page {
 				break
 			}
 			options.Page = response.NextPage

@@ -68,7 +68,7 @@ func (e *Error) Permanent() bool {
 func (e *Error) Hint() string {
 	switch {
 	case errors.Is(e.kind, forge.ErrGone):
-		return "check that the App is installed there and not suspended, and that its id and private key belong together"
+		return "check that the App is installed there and not suspended, that its id and private key belong together, and that this machine's clock is right"
 	case errors.Is(e.kind, forge.ErrForbidden) && e.Needs != "":
 		return "give the App " + e.Needs + " in its settings, and accept the change where it is installed"
 	case errors.Is(e.kind, forge.ErrForbidden):
@@ -107,7 +107,12 @@ func (f *Forge) translate(doing string, err error) error {
 	if errors.As(err, &answer) && answer.Response != nil {
 		return newError(doing, answer.Response)
 	}
-	return &Error{Doing: doing, Message: clean(innermost(err).Error(), maxMessage), kind: elsewhere(err), cause: innermost(err)}
+	cause := innermost(err)
+	said := clean(cause.Error(), maxMessage)
+	if errors.Is(cause, context.DeadlineExceeded) {
+		said = "no answer in time"
+	}
+	return &Error{Doing: doing, Message: said, kind: elsewhere(err), cause: cause}
 }
 
 func elsewhere(err error) error {

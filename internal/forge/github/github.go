@@ -204,19 +204,25 @@ func (f *Forge) Self(ctx context.Context) (forge.Identity, error) {
 		return self.Identity, err
 	}
 	// The number in the mail address is the bot account's, which is not the App's. JWTs may not read accounts, installations may.
-	installation, err := f.anyInstallation(ctx)
+	installations, err := f.listInstallations(ctx)
 	if err != nil {
 		return forge.Identity{}, err
 	}
-	user, _, err := installation.client().Users.Get(ctx, self.Login)
-	if err = f.translate(doing, err); err != nil {
-		return forge.Identity{}, err
+	err = &Error{Doing: doing, Message: "the App is installed nowhere", kind: forge.ErrGone}
+	for _, i := range installations {
+		user, _, getErr := f.installation(i.GetID()).client().Users.Get(ctx, self.Login)
+		if err = f.translate(doing, getErr); err == nil {
+			self.Email = fmt.Sprintf("%d+%s@%s", user.GetID(), self.Login, f.mail)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.self = self
+			return self.Identity, nil
+		}
+		if !errors.Is(err, forge.ErrGone) {
+			break
+		}
 	}
-	self.Email = fmt.Sprintf("%d+%s@%s", user.GetID(), self.Login, f.mail)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.self = self
-	return self.Identity, nil
+	return forge.Identity{}, err
 }
 
 // whoami knows who the bot is, but for its mail address where nobody asked for it before.
@@ -229,6 +235,9 @@ func (f *Forge) whoami(ctx context.Context, doing string) (identity, error) {
 	}
 	app, _, err := f.app.Apps.Get(ctx, "")
 	if err = f.translate(doing, err); err != nil {
+		if self.slug != "" {
+			return self, nil // Apps are renamed once in a lifetime; the old answer will do
+		}
 		return identity{}, err
 	}
 	if app.GetSlug() == "" {
@@ -251,24 +260,4 @@ func (f *Forge) knownLogin() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.self.Login
-}
-
-// anyInstallation is one that is not suspended.
-func (f *Forge) anyInstallation(ctx context.Context) (*installation, error) {
-	f.mu.Lock()
-	for _, p := range f.places {
-		if p.installation != 0 {
-			f.mu.Unlock()
-			return f.installation(p.installation), nil
-		}
-	}
-	f.mu.Unlock()
-	list, err := f.listInstallations(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(list) == 0 {
-		return nil, &Error{Doing: "read the bot's own account", Message: "the App is installed nowhere", kind: forge.ErrGone}
-	}
-	return f.installation(list[0].GetID()), nil
 }

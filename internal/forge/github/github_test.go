@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
 )
@@ -122,4 +124,22 @@ func TestCloseGivesConnectionsBack(t *testing.T) {
 	}
 	f.Close()
 	checkEqual(t, "Name", f.Name(), "github")
+}
+
+func TestTheBotKnowsItselfThroughAnHourOfFailures(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Now()
+	f := newFakeWithout(t, "access_tokens")
+	f.routes = http.NewServeMux()
+	f.forge.clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	f.each("GET /app", says(200, `{"slug": "boatlift"}`), says(500, `{}`), says(200, `{"slug": "boatlift-acme"}`))
+	for _, want := range []string{"boatlift[bot]", "boatlift[bot]", "boatlift-acme[bot]"} {
+		self, err := f.forge.whoami(t.Context(), "test")
+		if err != nil || self.Login != want {
+			t.Errorf("whoami = %q, %v; want %q", self.Login, err, want)
+		}
+		mu.Lock()
+		now = now.Add(61 * time.Minute)
+		mu.Unlock()
+	}
 }

@@ -110,9 +110,11 @@ func TestARenamedRepositoryIsFollowedByItsIDAndTheCallMadeOnceMore(t *testing.T)
 			// Following it would filter by the old owner and find nothing.
 			http.Redirect(w, r, root+"/repositories/1001/pulls?"+r.URL.RawQuery, http.StatusMovedPermanently)
 		},
-		"gone":              says(404, `{"message": "Not Found"}`),
-		"somebody else's":   says(200, `[`+strings.ReplaceAll(pullJSON(3, ""), `"id": 1001`, `"id": 6666`)+`]`),
-		"redirected by 307": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, root+"/elsewhere", 307) },
+		"gone":            says(404, `{"message": "Not Found"}`),
+		"somebody else's": says(200, `[`+strings.ReplaceAll(pullJSON(3, ""), `"id": 1001`, `"id": 6666`)+`]`),
+		"redirected by 307": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, root+"/elsewhere", http.StatusTemporaryRedirect)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)

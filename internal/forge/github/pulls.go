@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	gh "github.com/google/go-github/v60/github"
 
@@ -232,8 +234,12 @@ var commitPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // DeleteBranch implements forge.PullRequests.
 func (f *Forge) DeleteBranch(ctx context.Context, repo forge.Repository, branch string) error {
+	ref, err := branchPath(branch)
+	if err != nil {
+		return err
+	}
 	return f.in(ctx, repo, "delete branch "+clean(branch, 100), func(t target) error {
-		_, err := t.Git.DeleteRef(ctx, t.owner, t.name, "heads/"+branch)
+		_, err := t.Git.DeleteRef(ctx, t.owner, t.name, ref)
 		if err = f.translate(t.doing, err); err == nil {
 			return nil
 		}
@@ -244,7 +250,7 @@ func (f *Forge) DeleteBranch(ctx context.Context, repo forge.Repository, branch 
 		if _, _, readErr := t.Repositories.GetByID(ctx, int64(t.id)); readErr != nil {
 			return err
 		}
-		_, _, readErr := t.Git.GetRef(ctx, t.owner, t.name, "heads/"+branch)
+		_, _, readErr := t.Git.GetRef(ctx, t.owner, t.name, ref)
 		if errors.Is(f.translate(t.doing, readErr), forge.ErrNotFound) {
 			return nil
 		}
@@ -304,8 +310,29 @@ func mergeability(p *gh.PullRequest) forge.Mergeability {
 	return forge.Conflicting
 }
 
-// title is one line of what GitHub takes.
-func title(text string) string { return clean(text, maxTitle-1) }
+// title is one line, as long as GitHub takes. Nothing else is changed, so that what is read back compares equal.
+func title(text string) string {
+	text = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text))
+	if utf8.RuneCountInString(text) > maxTitle {
+		text = string([]rune(text)[:maxTitle-1]) + "…"
+	}
+	return text
+}
+
+// branchPath is a branch as a part of a path. Dots that climb would be resolved before the request is sent, and it would be another one.
+func branchPath(branch string) (string, error) {
+	for part := range strings.SplitSeq(branch, "/") {
+		if part == "" || part == "." || part == ".." {
+			return "", &Error{Doing: "name branch " + clean(branch, 100), Message: "no branch has such a name", kind: forge.ErrRefused}
+		}
+	}
+	return "heads/" + branch, nil
+}
 
 // link lets only web addresses through, as they end up in pages.
 func link(address string) string {

@@ -267,3 +267,25 @@ func TestDeletingABranch(t *testing.T) {
 		t.Errorf("DeleteBranch in a repository that is gone: error %v; want ErrNotFound", err)
 	}
 }
+
+func TestABranchWhoseNameClimbsIsNeverSent(t *testing.T) {
+	f := newFake(t)
+	for _, branch := range []string{"", "..", "../../../repos/acme/infra", "a/../b", "a//b", "a/.", "/a"} {
+		if err := f.forge.DeleteBranch(t.Context(), infra(), branch); !errors.Is(err, forge.ErrRefused) {
+			t.Errorf("DeleteBranch(%q): error %v; want ErrRefused", branch, err)
+		}
+	}
+	if err := f.forge.SetCheck(t.Context(), infra(), forge.Check{HeadSHA: "../../x", Name: "n", Conclusion: forge.Success}); !errors.Is(err, forge.ErrRefused) {
+		t.Errorf("SetCheck on no commit: error %v; want ErrRefused", err)
+	}
+	checkEqual(t, "requests", len(f.lines()), 0)
+}
+
+func TestABranchOfOddCharactersIsItself(t *testing.T) {
+	f := newFake(t)
+	f.json("DELETE /repos/acme/infra/git/refs/heads/{branch...}", 204, ``)
+	if err := f.forge.DeleteBranch(t.Context(), infra(), "boatlift/ö #1?x=%2F"); err != nil {
+		t.Fatal(err)
+	}
+	checkEqual(t, "request", f.lines()[0], "DELETE /repos/acme/infra/git/refs/heads/boatlift/%C3%B6%20%231%3Fx=%252F")
+}

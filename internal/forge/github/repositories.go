@@ -3,6 +3,7 @@ package github
 import (
 	"context"
 	"errors"
+	"maps"
 	"regexp"
 	"time"
 
@@ -37,6 +38,7 @@ func (f *Forge) Repositories(ctx context.Context) ([]forge.Repository, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.places)
+	maps.DeleteFunc(f.gitTokens, func(id forge.RepoID, _ *gitToken) bool { return !seen[id] })
 	for _, repo := range all {
 		f.places[repo.ID] = place{id: repo.ID, fullName: repo.FullName, installation: repo.Installation}
 	}

@@ -50,7 +50,7 @@ func (a *answers) exchange(request *http.Request) (*http.Response, error) {
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	settle(response, body, a.clock())
-	a.warn(response)
+	a.warn(response.Header, request.URL.Path)
 	return response, nil
 }
 
@@ -61,8 +61,8 @@ func broken(err error) bool {
 }
 
 // warn logs, once per notice, that GitHub will stop answering this version of its API.
-func (a *answers) warn(response *http.Response) {
-	deprecation, sunset := response.Header.Get("Deprecation"), response.Header.Get("Sunset")
+func (a *answers) warn(header http.Header, path string) {
+	deprecation, sunset := header.Get("Deprecation"), header.Get("Sunset")
 	if deprecation == "" && sunset == "" {
 		return
 	}
@@ -78,6 +78,6 @@ func (a *answers) warn(response *http.Response) {
 	a.mu.Unlock()
 	if !known {
 		a.log.Warn("GitHub will stop answering what this version of Boatlift asks; update before then",
-			"deprecation", clean(deprecation, 64), "sunset", clean(sunset, 64), "path", response.Request.URL.Path)
+			"deprecation", clean(deprecation, 64), "sunset", clean(sunset, 64), "path", path)
 	}
 }

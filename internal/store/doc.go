@@ -29,6 +29,21 @@
 // exact set stands with its promotion, and queryable in promotion_images. A promotion's id is unique within its repo only, because a
 // release's id does not contain the repo.
 //
+// A turn's writes are collected first and written afterwards, in one go: no lock is held while a turn thinks, and where the engine
+// asks for it the transaction is simply run again. The claim's token is looked at before the first write and, with its row locked
+// until the commit, after the last.
+//
+// What a person decides (holds above all) does not wait for the turn of the repo that is just running: Operate writes it beside that
+// turn and makes another one, which sees it.
+//
+// A refused delivery, which anyone can send, never keeps a true one out by its id, and each sender has the newest 1,000 of them only.
+//
+// A push that comes while a turn finds its image in a repo for the first time would concern nobody; SaveListings looks for it and
+// wakes the repo once more.
+//
+// Table rollouts has one row for each environment, its newest rollout and what that made run. The tables approvals, verifications and
+// limits come with the first who keeps something in them.
+//
 // Within a transaction shared rows are locked in one order on every path: deliveries, rows of the own repo, tags by name, work by
 // key, audit. Otherwise PostgreSQL deadlocks.
 //

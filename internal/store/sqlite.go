@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -74,7 +75,11 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	}
 	s.writer = writer
 	s.reader, err = s.openSQLitePool(ctx, path, "deferred", append(pragmas, "query_only(1)"), readers)
-	return err
+	if err != nil {
+		return err
+	}
+	s.reader.db.SetConnMaxIdleTime(5 * time.Minute) // each has a page cache of its own
+	return nil
 }
 
 // databaseFile resolves links, so that every way to name a file leads to the same lock.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -45,17 +46,34 @@ func (t *turn) list(ctx context.Context, tree *gitrepo.Tree) ([]promotion.Listin
 	} else if err != nil {
 		return nil, err
 	}
-	for dir, names := range byDirectory(paths) {
+	lists, _ := Listings(t.world.Config, texts, refusals)
+	return lists, nil
+}
+
+// Unlisted is a kustomization, or an entry of one, of which no image is known.
+type Unlisted struct {
+	Environment, File, Entry, Why string
+}
+
+// Listings says which images the kustomizations of a repository set in which environment, from their texts by path. Refusals say by path
+// why a file is not to be edited; those that follow from the texts themselves are added.
+func Listings(cfg promotion.Config, texts map[string][]byte, refusals map[string]string) ([]promotion.Listing, []Unlisted) {
+	refused := maps.Clone(refusals)
+	if refused == nil {
+		refused = map[string]string{}
+	}
+	for dir, names := range byDirectory(sortedKeys(texts)) {
 		if _, err := kustomize.FileIn(names); err != nil {
 			for _, name := range names {
-				refusals[path.Join(dir, name)] = dir + ": " + err.Error()
+				refused[path.Join(dir, name)] = dir + ": " + err.Error()
 			}
 		}
 	}
-	for file, readers := range t.sharedFiles(texts) {
-		refusals[file] = fmt.Sprintf("%s is also read by %s, so an edit would change both environments", file, strings.Join(readers, " and "))
+	for file, readers := range sharedFiles(cfg, texts) {
+		owner, _ := cfg.Of(file)
+		refused[file] = fmt.Sprintf("%s belongs to %s and is also read by %s, so an edit would change both", file, owner.Name, strings.Join(readers, " and "))
 	}
-	return listings(t.world.Config, texts, refusals), nil
+	return listings(cfg, texts, refused)
 }
 
 func byDirectory(paths []string) map[string][]string {
@@ -67,26 +85,22 @@ func byDirectory(paths []string) map[string][]string {
 }
 
 // listings turns kustomization texts into listings, in the order of the files.
-func listings(cfg promotion.Config, texts map[string][]byte, refusals map[string]string) []promotion.Listing {
-	paths := make([]string, 0, len(texts))
-	for p := range texts {
-		paths = append(paths, p)
-	}
-	slices.Sort(paths)
-	var all []promotion.Listing
-	for _, p := range paths {
+func listings(cfg promotion.Config, texts map[string][]byte, refusals map[string]string) (all []promotion.Listing, unlisted []Unlisted) {
+	for _, p := range sortedKeys(texts) {
 		env, ok := cfg.Of(p)
 		if !ok {
 			continue
 		}
 		entries, err := kustomize.Read(p, texts[p])
 		if err != nil {
-			continue // nothing is known of its images; boatlift check says so
+			unlisted = append(unlisted, Unlisted{env.Name, p, "", err.Error()})
+			continue
 		}
 		for _, e := range entries {
 			name, err := image.ParseName(e.Image())
 			if err != nil {
-				continue // a placeholder or a pattern
+				unlisted = append(unlisted, Unlisted{env.Name, p, e.Name, "it is a placeholder or a pattern: " + err.Error()})
+				continue
 			}
 			l := promotion.Listing{Environment: env.Name, File: p, Entry: e.Name, Image: name, Tag: e.NewTag, Digest: image.Digest(e.Digest), Refusal: refusals[p]}
 			if tag, digest, ok := strings.Cut(e.NewTag, "@"); ok {
@@ -102,21 +116,21 @@ func listings(cfg promotion.Config, texts map[string][]byte, refusals map[string
 			all = append(all, l)
 		}
 	}
-	return all
+	return all, unlisted
 }
 
 // sharedFiles finds kustomizations of one environment that another environment reads, with the names of all environments concerned.
-func (t *turn) sharedFiles(texts map[string][]byte) map[string][]string {
+func sharedFiles(cfg promotion.Config, texts map[string][]byte) map[string][]string {
 	shared := map[string][]string{}
 	for from, text := range texts {
-		reader, ok := t.world.Config.Of(from)
+		reader, ok := cfg.Of(from)
 		if !ok {
 			continue
 		}
 		for _, dir := range reachable(path.Dir(from), text, texts) {
-			for _, name := range kustomizationNames {
+			for _, name := range kustomizationNames() {
 				file := path.Join(dir, name)
-				owner, ok := t.world.Config.Of(file)
+				owner, ok := cfg.Of(file)
 				if _, exists := texts[file]; !ok || !exists || owner.Name == reader.Name {
 					continue
 				}
@@ -130,7 +144,9 @@ func (t *turn) sharedFiles(texts map[string][]byte) map[string][]string {
 	return shared
 }
 
-var kustomizationNames = [...]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+func kustomizationNames() []string {
+	return []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+}
 
 // reachable are the directories that a kustomization reads, directly or through others that are among the texts.
 func reachable(dir string, text []byte, texts map[string][]byte) []string {
@@ -143,7 +159,7 @@ func reachable(dir string, text []byte, texts map[string][]byte) []string {
 			continue
 		}
 		reached = append(reached, next)
-		for _, name := range kustomizationNames {
+		for _, name := range kustomizationNames() {
 			if t, ok := texts[path.Join(next, name)]; ok {
 				todo = append(todo, localDirs(next, t)...)
 			}

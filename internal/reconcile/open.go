@@ -302,6 +302,10 @@ func (t *turn) present(ctx context.Context, w *work) error {
 // openOrFind opens a pull request, or finds the one that is open for the branch already.
 func (t *turn) openOrFind(ctx context.Context, branch string, pr forge.NewPullRequest) (forge.PullRequest, error) {
 	pull, err := t.forge.CreatePullRequest(ctx, t.repo, pr)
+	if err != nil && pull.Number != 0 {
+		t.log.Warn("the pull request is open, but without its labels", "pull request", pull.Number, "error", err)
+		return pull, nil
+	}
 	if !errors.Is(err, forge.ErrExists) {
 		if err != nil {
 			return pull, fmt.Errorf("open a pull request for branch %s: %w", branch, err)

@@ -44,7 +44,8 @@ func (t *turn) changesOf(ctx context.Context, o *promotion.Other, files []string
 		before[entry{l.File, l.Entry}] = l
 	}
 	o.Changes = map[string][]gate.Change{}
-	for _, l := range listings(t.world.Config, texts, nil) {
+	now, _ := listings(t.world.Config, texts, nil)
+	for _, l := range now {
 		was := before[entry{l.File, l.Entry}]
 		if was.Image == l.Image && was.Tag == l.Tag && was.Digest == l.Digest {
 			continue

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/boatlift/boatlift/internal/config"
+	"github.com/boatlift/boatlift/internal/dashboard"
+	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/github"
+	"github.com/boatlift/boatlift/internal/gate"
+	"github.com/boatlift/boatlift/internal/gitrepo"
+	"github.com/boatlift/boatlift/internal/hook"
+	"github.com/boatlift/boatlift/internal/promotion"
+	"github.com/boatlift/boatlift/internal/reconcile"
+	"github.com/boatlift/boatlift/internal/registry"
+	"github.com/boatlift/boatlift/internal/render"
+	"github.com/boatlift/boatlift/internal/store"
+)
+
+func newServe() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the bot", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), file, cmd.ErrOrStderr()) },
+	}
+	cmd.Flags().StringVar(&file, "config", "boatlift.yaml", "the bot's configuration file")
+	return cmd
+}
+
+// serve starts the parts in one order and stops them in the reverse.
+func serve(ctx context.Context, file string, stderr io.Writer) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return &configError{&fileError{file, strings.TrimPrefix(err.Error(), "open "+file+": "), "write one, or name it with --config; boatlift schema bot describes it"}}
+	}
+	bot, err := config.ParseBot(file, text, environ(file))
+	if err != nil {
+		return &configError{err}
+	}
+	log := newLogger(stderr, bot.Log)
+	started := time.Now()
+	if err := os.MkdirAll(bot.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	db, err := store.Open(ctx, bot.Database, store.Options{Logger: log})
+	if err != nil {
+		return err
+	}
+	defer closeWith(log, "database", db)
+	parts, err := join(bot, db, log)
+	if err != nil {
+		return err
+	}
+	defer parts.close()
+
+	socket, err := listenSocket(bot.DataDir)
+	if err != nil {
+		return err
+	}
+	public, err := net.Listen("tcp", bot.Listen)
+	if err != nil {
+		return errors.Join(&listenError{bot.Listen, err}, socket.Close())
+	}
+	api := &dashboard.API{Store: db, Version: versionText(), Started: started, Senders: parts.senders, Log: log}
+	admin := chi.NewRouter()
+	admin.Mount("/api/v1", api.Routes())
+	servers := []*server{
+		newServer("hooks", public, publicRoutes(parts.receiver, db), log),
+		newServer("commands", socket, admin, log),
+	}
+	work, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	var running sync.WaitGroup
+	failed := make(chan error, len(servers)+1)
+	for _, s := range servers {
+		running.Go(func() { failed <- s.serve() })
+	}
+	running.Go(func() {
+		host, _ := os.Hostname()
+		if err := parts.reconciler.Run(work, fmt.Sprintf("%s-%d", host, os.Getpid())); err != nil {
+			failed <- err
+		}
+	})
+	running.Go(func() { purge(work, db, log) })
+	log.Info("boatlift is listening", "version", versionText(), "address", public.Addr().String(), "hooks", parts.senders, "data", bot.DataDir)
+
+	err = nil
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+	case err = <-failed:
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	for _, s := range servers { // no new deliveries; those under way are stored
+		s.stop(stop)
+	}
+	stopWork()
+	running.Wait()
+	log.Info("stopped")
+	return err
+}
+
+func closeWith(log *slog.Logger, what string, c io.Closer) {
+	if err := c.Close(); err != nil {
+		log.Error("close the "+what, "error", err)
+	}
+}
+
+// parts are what a running bot is made of.
+type parts struct {
+	receiver   *hook.Receiver
+	reconciler *reconcile.Reconciler
+	senders    []string
+	close      func()
+}
+
+// join makes the parts from the configuration.
+func join(bot config.Bot, db *store.Store, log *slog.Logger) (*parts, error) {
+	engine, err := gate.New()
+	if err != nil {
+		return nil, err
+	}
+	forges, webhooks, keys, err := makeForges(bot, log)
+	if err != nil {
+		return nil, err
+	}
+	registries, err := makeRegistryClient(bot)
+	if err != nil {
+		return nil, err
+	}
+	endpoints, err := makeEndpoints(bot, webhooks)
+	if err != nil {
+		return nil, err
+	}
+	p := &parts{}
+	for _, e := range endpoints {
+		p.senders = append(p.senders, "/hooks/"+e.Name)
+	}
+	if p.receiver, err = hook.New(hook.Options{Endpoints: endpoints, Inbox: db, Log: log}); err != nil {
+		return nil, err
+	}
+	git := gitrepo.NewClient(gitrepo.Options{UserAgent: "boatlift/" + versionText()})
+	p.close = func() {
+		git.Close()
+		registries.CloseIdle()
+	}
+	p.reconciler, err = reconcile.New(reconcile.Options{
+		Store: db, Forges: forges, Git: git, Registry: registries, Renderer: render.New(render.Options{}), Judge: engine, Require: bot.Require.Policies,
+		Parse: func(text []byte) (promotion.Config, error) {
+			return config.ParseRepo(reconcile.ConfigFile, text, engine, bot.Require)
+		},
+		MarkerKey: func(name string) []byte { return keys[name] }, Log: log, Workers: bot.Workers, Poll: bot.Poll,
+	})
+	return p, err
+}
+
+func makeForges(bot config.Bot, log *slog.Logger) (map[string]forge.Forge, map[string]forge.Webhook, map[string][]byte, error) {
+	forges, webhooks, keys := map[string]forge.Forge{}, map[string]forge.Webhook{}, map[string][]byte{}
+	for _, f := range bot.Forges {
+		hub, err := github.New(github.Options{
+			AppID: f.AppID, PrivateKey: f.PrivateKey.Reveal(), WebhookSecret: f.WebhookSecret.Reveal(), BaseURL: f.URL, Logger: log, Name: f.Name,
+		})
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("forge %s: %w", f.Name, err)
+		}
+		forges[f.Name], webhooks[f.Name] = hub, hub
+		// The key that signs markers follows from the App's own, so that it outlives the data directory.
+		sum := sha256.Sum256(append([]byte("boatlift marker key\n"), f.PrivateKey.Reveal()...))
+		keys[f.Name] = sum[:]
+	}
+	return forges, webhooks, keys, nil
+}
+
+func makeRegistryClient(bot config.Bot) (*registry.Client, error) {
+	opts := registry.Options{Credentials: map[string]registry.Credential{}, UserAgent: "boatlift/" + versionText()}
+	for _, r := range bot.Registries {
+		if r.Host == "" {
+			continue
+		}
+		if r.Username != "" {
+			opts.Credentials[r.Host] = registry.Credential{Username: r.Username, Password: string(r.Password.Reveal())}
+		}
+		if r.Insecure {
+			opts.PlainHTTP = append(opts.PlainHTTP, r.Host)
+		}
+	}
+	return registry.NewClient(opts)
+}
+
+// makeEndpoints makes an endpoint for each registry and forge. A registry whose pushes come through a forge's own webhook has none of its
+// own.
+func makeEndpoints(bot config.Bot, webhooks map[string]forge.Webhook) ([]hook.Endpoint, error) {
+	var endpoints []hook.Endpoint
+	through := map[string]*registry.Sender{}
+	for _, r := range bot.Registries {
+		kind, err := registry.Lookup(r.Type)
+		if err != nil {
+			return nil, fmt.Errorf("registry %s: %w", r.Name, err)
+		}
+		secret := r.Secret.Reveal()
+		if r.Webhook != "" {
+			for _, f := range bot.Forges {
+				if f.Name == r.Webhook {
+					secret = f.WebhookSecret.Reveal()
+				}
+			}
+		}
+		sender, err := registry.NewSender(kind, registry.Endpoint{Host: r.Host, Secret: secret})
+		if err != nil {
+			return nil, fmt.Errorf("registry %s: %w", r.Name, err)
+		}
+		if r.Webhook != "" {
+			through[r.Webhook] = &sender
+			continue
+		}
+		endpoints = append(endpoints, hook.Endpoint{Name: r.Name, Registry: &sender})
+	}
+	for _, f := range bot.Forges {
+		endpoints = append(endpoints, hook.Endpoint{Name: f.Name, Forge: webhooks[f.Name], Registry: through[f.Name]})
+	}
+	return endpoints, nil
+}
+
+func publicRoutes(receiver *hook.Receiver, db *store.Store) http.Handler {
+	mux := chi.NewRouter()
+	mux.Mount("/hooks", receiver.Routes())
+	mux.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.Get("/readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+		defer cancel()
+		if err := db.Ping(ctx); err != nil {
+			http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// purge drops what has become too old, once a day.
+func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
+	tick := time.NewTicker(24 * time.Hour)
+	defer tick.Stop()
+	for {
+		if n, err := db.Purge(ctx, store.DefaultRetention()); err != nil && ctx.Err() == nil {
+			log.Error("drop what is too old", "error", err)
+		} else if n > 0 {
+			log.Info("dropped what is too old", "rows", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// listenError is an address that cannot be listened on.
+type listenError struct {
+	address string
+	err     error
+}
+
+func (e *listenError) Error() string { return "listen on " + e.address + ": " + e.err.Error() }
+func (e *listenError) Unwrap() error { return e.err }
+func (e *listenError) Hint() string  { return "choose another address with listen: in boatlift.yaml" }
+
+// listenSocket opens the socket for commands. Whoever holds the database's lock may take the place of a socket that a killed bot left.
+func listenSocket(dir string) (net.Listener, error) {
+	path := filepath.Join(dir, socketName)
+	const most = 100 // the system's limit is 104 to 108 bytes
+	if len(path) > most {
+		return nil, &fileError{path, "the path is too long for a socket", "choose a shorter dataDir in boatlift.yaml"}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove the old socket: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("open the socket for commands: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("protect the socket for commands: %w", err), listener.Close())
+	}
+	return listener, nil
+}
+
+// server is one listener with its handler.
+type server struct {
+	name     string
+	listener net.Listener
+	http     *http.Server
+	log      *slog.Logger
+}
+
+func newServer(name string, listener net.Listener, handler http.Handler, log *slog.Logger) *server {
+	return &server{name: name, listener: listener, log: log, http: &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}
+}
+
+func (s *server) serve() error {
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", s.name, err)
+	}
+	return nil
+}
+
+func (s *server) stop(ctx context.Context) {
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.log.Warn("requests were cut off", "server", s.name, "error", err)
+	}
+}
+
+func newLogger(w io.Writer, c config.Log) *slog.Logger {
+	level := slog.LevelInfo
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

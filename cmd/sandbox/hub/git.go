@@ -2,12 +2,16 @@ package hub
 
 import (
 	"bytes"
+	"compress/zlib"
 	"context"
+	"crypto/sha1" //nolint:gosec // git names objects by it
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,30 +62,35 @@ func (b bare) feed(ctx context.Context, input []byte, env []string, args ...stri
 	return stdout.String(), nil
 }
 
-// create makes the repository with the settings that forges have.
+// settings are what forges set on every repository.
+const settings = `[http]
+	receivepack = true
+[uploadpack]
+	allowFilter = true
+	allowAnySHA1InWant = true
+[receive]
+	advertisePushOptions = true
+	fsckObjects = true
+	denyDeleteCurrent = refuse
+	autogc = false
+[gc]
+	auto = 0
+`
+
+// create makes the repository.
 func (b bare) create(ctx context.Context, branch string) error {
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return err
 	}
-	if _, err := b.git(ctx, "init", "--quiet", "--bare", "--initial-branch="+branch); err != nil {
+	if _, err := b.git(ctx, "init", "--quiet", "--bare", "--template=", "--initial-branch="+branch); err != nil {
 		return err
 	}
-	config := [][2]string{
-		{"http.receivepack", "true"},
-		{"uploadpack.allowFilter", "true"},
-		{"uploadpack.allowAnySHA1InWant", "true"},
-		{"receive.advertisePushOptions", "true"},
-		{"receive.fsckObjects", "true"},
-		{"receive.denyDeleteCurrent", "refuse"},
-		{"gc.auto", "0"},
-		{"receive.autogc", "false"},
+	config, err := os.OpenFile(filepath.Join(b.dir, "config"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
 	}
-	for _, entry := range config {
-		if _, err := b.git(ctx, "config", entry[0], entry[1]); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = config.WriteString(settings)
+	return errors.Join(err, config.Close())
 }
 
 // refs lists branches and tags.
@@ -232,17 +241,56 @@ func (b bare) writeFiles(ctx context.Context, base string, files map[string][]by
 			fmt.Fprintf(&script, "0 %s\t%s\x00", noObject, path)
 			continue
 		}
-		blob, err := b.feed(ctx, files[path], nil, "hash-object", "-w", "--stdin")
+		blob, err := b.writeBlob(files[path])
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(&script, "100644 %s\t%s\x00", strings.TrimSpace(blob), path)
+		fmt.Fprintf(&script, "100644 %s\t%s\x00", blob, path)
 	}
 	if _, err := b.feed(ctx, script.Bytes(), env, "update-index", "-z", "--index-info"); err != nil {
 		return "", err
 	}
 	tree, err := b.feed(ctx, nil, env, "write-tree")
 	return strings.TrimSpace(tree), err
+}
+
+// writeBlob writes a loose object as git does: zlib over a header and the content, named by the SHA-1 of both.
+func (b bare) writeBlob(content []byte) (string, error) {
+	object := append(fmt.Appendf(nil, "blob %d\x00", len(content)), content...)
+	sum := sha1.Sum(object) //nolint:gosec // git's object names
+	id := hex.EncodeToString(sum[:])
+	dir := filepath.Join(b.dir, "objects", id[:2])
+	if _, err := os.Stat(filepath.Join(dir, id[2:])); err == nil {
+		return id, nil
+	}
+	var packed bytes.Buffer
+	writer := zlib.NewWriter(&packed)
+	if _, err := writer.Write(object); err != nil {
+		return "", err
+	}
+	if err := writer.Close(); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return id, writeFile(filepath.Join(dir, id[2:]), packed.Bytes())
+}
+
+// writeFile makes a file under its name only when it is whole.
+func writeFile(name string, content []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(name), "tmp_obj_*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name())
+	}
+	return err
 }
 
 // file reads one file at a commit; ok is false where there is none.

@@ -84,7 +84,6 @@ type Pull struct {
 	Labels                     []string
 	CreatedAt, UpdatedAt       time.Time
 	ClosedBy, MergedBy         string
-	Comments                   []string
 	Approvals, ChangesDemanded []string // people whose latest decision on the head commit says so
 }
 
@@ -93,9 +92,6 @@ func (h *Hub) viewLocked(p *pull) Pull {
 		Number: p.number, Title: p.title, Body: p.body, State: string(p.state), Merged: p.merged, Draft: p.draft, Author: p.author.login,
 		Head: p.head, Base: p.base, HeadSHA: p.headSHA, BaseSHA: p.baseSHA, MergeCommit: p.mergeCommit, Labels: slices.Clone(p.labels),
 		CreatedAt: p.createdAt, UpdatedAt: p.updatedAt, ClosedBy: loginOf(p.closedBy), MergedBy: loginOf(p.mergedBy),
-	}
-	for _, c := range p.comments {
-		view.Comments = append(view.Comments, c.body)
 	}
 	for _, rv := range latestReviews(p) {
 		if rv.commit != p.headSHA {
@@ -365,6 +361,28 @@ func (h *Hub) setState(ctx context.Context, fullName string, number int, person 
 	}
 	_, err = h.editPull(ctx, r, by, number, pullEdit{state: &state})
 	return err
+}
+
+// Said is one comment on a pull request.
+type Said struct {
+	Author, Body string
+	At           time.Time
+}
+
+// Comments returns what was said on a pull request, oldest first.
+func (h *Hub) Comments(fullName string, number int) ([]Said, error) {
+	var said []Said
+	err := h.change(fullName, func(r *repo) error {
+		p, err := r.pull(number)
+		if err != nil {
+			return err
+		}
+		for _, c := range p.comments {
+			said = append(said, Said{Author: c.author.login, Body: c.body, At: c.createdAt})
+		}
+		return nil
+	})
+	return said, err
 }
 
 // Comment says something on a pull request as a person.

@@ -227,7 +227,7 @@ type Commit struct {
 	Person  string // who; needs write permission
 	Branch  string // made from the default branch where it does not exist; the default branch when empty
 	Message string
-	Files   map[string][]byte // nil content deletes the file
+	Files   map[string][]byte // nil content deletes the file; without any, the branch is only made
 }
 
 // Push makes a commit on a branch as a person and returns its id, with everything a git push would set off.
@@ -250,6 +250,12 @@ func (h *Hub) Push(ctx context.Context, fullName string, c Commit) (string, erro
 	}
 	who := signature{Name: by.login, Email: by.email(), When: h.stamp()}
 	h.mu.Unlock()
+	if len(c.Files) == 0 {
+		if before != "" {
+			return before, nil
+		}
+		return parent, h.moveRefs(ctx, r, by, refChange{Name: "refs/heads/" + c.Branch, Before: noObject, After: parent})
+	}
 	tree, err := r.bare.writeFiles(ctx, parent, c.Files)
 	if err != nil {
 		return "", fmt.Errorf("commit to %s: %w", fullName, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,12 +47,7 @@ func (r *repo) fullName() string { return r.owner.login + "/" + r.name }
 func (r *repo) head(branch string) string { return r.refs["refs/heads/"+branch] }
 
 func (r *repo) allows(method string) bool {
-	for _, m := range r.methods {
-		if m == method {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.methods, method)
 }
 
 // RepoOptions says how a repository is set up. The zero value is a private repository with main, in which the app is installed.
@@ -190,6 +186,18 @@ func (h *Hub) Repo(fullName string) (RepoInfo, error) {
 		return RepoInfo{}, err
 	}
 	return h.repoInfoLocked(r), nil
+}
+
+// Repos returns every repository, by name.
+func (h *Hub) Repos() []RepoInfo {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var infos []RepoInfo
+	for _, r := range h.repos {
+		infos = append(infos, h.repoInfoLocked(r))
+	}
+	slices.SortFunc(infos, func(a, b RepoInfo) int { return strings.Compare(a.FullName, b.FullName) })
+	return infos
 }
 
 // change looks a repository up and runs do with the state locked.

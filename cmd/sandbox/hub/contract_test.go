@@ -1,0 +1,205 @@
+package hub_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/boatlift/boatlift/cmd/sandbox/hub"
+	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/forgetest"
+	"github.com/boatlift/boatlift/internal/forge/github"
+)
+
+// TestContractThroughTheAdapter proves two things at once: that the bot's GitHub adapter keeps the promises of package forge against
+// something that speaks HTTP and git, and that this sandbox is enough of a GitHub for it.
+func TestContractThroughTheAdapter(t *testing.T) {
+	for name, opts := range map[string]hub.Options{"cloud": {}, "enterprise under a prefix, long tokens": {PathPrefix: "/ghes", LongTokens: true}} {
+		t.Run(name, func(t *testing.T) {
+			forgetest.Contract(t, func(t testing.TB) forgetest.Harness { return newHarness(t, opts) })
+		})
+	}
+}
+
+// harness drives a sandbox for the contract; the forge under test is the bot's adapter.
+type harness struct {
+	hub   *hub.Hub
+	forge *github.Forge
+}
+
+var _ forgetest.Protector = (*harness)(nil)
+
+func newHarness(t testing.TB, opts hub.Options) *harness {
+	t.Helper()
+	opts.Dir = t.TempDir()
+	running, err := hub.Start(opts)
+	must(t, err)
+	adapter, err := github.New(github.Options{
+		AppID: running.AppID(), PrivateKey: running.AppKeyPEM(), WebhookSecret: []byte("hook-secret"), BaseURL: running.APIURL(),
+	})
+	must(t, err)
+	t.Cleanup(func() {
+		adapter.Close()
+		if err := running.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return &harness{hub: running, forge: adapter}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h *harness) name(t testing.TB, id forge.RepoID) string {
+	t.Helper()
+	for _, info := range h.hub.Repos() {
+		if info.ID == int64(id) {
+			return info.FullName
+		}
+	}
+	t.Fatalf("there is no repository %d", id)
+	return ""
+}
+
+func (h *harness) Forge() forge.Forge { return h.forge }
+
+func (h *harness) Settle(t testing.TB) { must(t, h.hub.Idle(t.Context())) }
+
+func (h *harness) CreateRepository(t testing.TB, name string) forge.RepoID {
+	info, err := h.hub.CreateRepo(t.Context(), "acme/"+name, hub.RepoOptions{Author: "founder"})
+	must(t, err)
+	return forge.RepoID(info.ID)
+}
+
+func (h *harness) Rename(t testing.TB, repo forge.RepoID, name string) {
+	must(t, h.hub.Rename(h.name(t, repo), name))
+}
+
+func (h *harness) SetDefaultBranch(t testing.TB, repo forge.RepoID, branch string) {
+	must(t, h.hub.SetDefaultBranch(h.name(t, repo), branch))
+}
+
+func (h *harness) Archive(t testing.TB, repo forge.RepoID) {
+	must(t, h.hub.SetArchived(h.name(t, repo), true))
+}
+
+func (h *harness) RemoveBot(t testing.TB, repo forge.RepoID) {
+	must(t, h.hub.RemoveFromInstallation(h.name(t, repo)))
+}
+
+func (h *harness) Uninstall(t testing.TB) { must(t, h.hub.Uninstall("acme")) }
+
+func (h *harness) Limit(_ testing.TB, after time.Duration) {
+	h.hub.SetFaults(hub.Faults{LimitEvery: 1, LimitStatus: http.StatusTooManyRequests, RetryAfter: after})
+}
+
+func (h *harness) Permit(t testing.TB, repo forge.RepoID, login string, permission forge.Permission) {
+	must(t, h.hub.SetPermission(h.name(t, repo), login, hub.Permission(permission)))
+}
+
+func (h *harness) Commit(t testing.TB, repo forge.RepoID, branch string, files map[string]string) string {
+	changed := map[string][]byte{}
+	for path, content := range files {
+		changed[path] = nil
+		if content != "" {
+			changed[path] = []byte(content)
+		}
+	}
+	sha, err := h.hub.Push(t.Context(), h.name(t, repo), hub.Commit{Person: "founder", Branch: branch, Message: "change", Files: changed})
+	must(t, err)
+	return sha
+}
+
+func (h *harness) BranchHead(t testing.TB, repo forge.RepoID, branch string) (string, bool) {
+	sha, err := h.hub.Head(h.name(t, repo), branch)
+	must(t, err)
+	return sha, sha != ""
+}
+
+func (h *harness) OpenPullRequest(t testing.TB, repo forge.RepoID, login, head, base string) int {
+	number, err := h.hub.OpenPull(t.Context(), h.name(t, repo), hub.NewPull{Person: login, Title: "by " + login, Head: head, Base: base})
+	must(t, err)
+	return number
+}
+
+func (h *harness) ClosePullRequest(t testing.TB, repo forge.RepoID, login string, number int) {
+	must(t, h.hub.ClosePull(t.Context(), h.name(t, repo), number, login))
+}
+
+func (h *harness) ReopenPullRequest(t testing.TB, repo forge.RepoID, login string, number int) {
+	must(t, h.hub.ReopenPull(t.Context(), h.name(t, repo), number, login))
+}
+
+func (h *harness) MergePullRequest(t testing.TB, repo forge.RepoID, login string, number int) {
+	_, err := h.hub.MergePull(t.Context(), h.name(t, repo), number, login, "merge", "")
+	must(t, err)
+}
+
+func (h *harness) Review(t testing.TB, repo forge.RepoID, login string, number int, state forge.ReviewState) {
+	name := h.name(t, repo)
+	switch state {
+	case forge.Approved:
+		must(t, h.hub.Review(name, number, login, hub.Approve, ""))
+	case forge.ChangesRequested:
+		must(t, h.hub.Review(name, number, login, hub.RequestChanges, "please"))
+	case forge.Commented:
+		must(t, h.hub.Review(name, number, login, hub.JustComment, "hm"))
+	case forge.Dismissed:
+		must(t, h.hub.Dismiss(name, number, login, "founder"))
+	}
+}
+
+func (h *harness) Comment(t testing.TB, repo forge.RepoID, login string, number int, body string) {
+	must(t, h.hub.Comment(h.name(t, repo), number, login, body))
+}
+
+func (h *harness) Comments(t testing.TB, repo forge.RepoID, number int) []forgetest.Comment {
+	stored, err := h.hub.Comments(h.name(t, repo), number)
+	must(t, err)
+	var comments []forgetest.Comment
+	for _, c := range stored {
+		self := c.Author == h.hub.AppSlug()+"[bot]"
+		comments = append(comments, forgetest.Comment{Author: forge.Actor{Login: c.Author, Bot: self, Self: self}, Body: c.Body})
+	}
+	return comments
+}
+
+func (h *harness) Checks(t testing.TB, repo forge.RepoID, sha string) []forge.Check {
+	shown, err := h.hub.Checks(h.name(t, repo), sha)
+	must(t, err)
+	var checks []forge.Check
+	for _, c := range shown {
+		conclusion := forge.Conclusion(c.Conclusion)
+		if c.Conclusion == "" {
+			conclusion = forge.Pending
+		}
+		checks = append(checks, forge.Check{
+			HeadSHA: sha, Name: c.Name, ExternalID: c.ExternalID, Conclusion: conclusion, Title: c.Title, Summary: c.Summary, DetailsURL: c.DetailsURL,
+		})
+	}
+	slices.SortFunc(checks, func(a, b forge.Check) int { return strings.Compare(a.Name, b.Name) })
+	return checks
+}
+
+func (h *harness) Deploy(t testing.TB, repo forge.RepoID, environment, sha string) int64 {
+	name := h.name(t, repo)
+	id, err := h.hub.Deploy(name, "founder", environment, sha)
+	must(t, err)
+	must(t, h.hub.SetDeploymentState(name, "founder", id, "in_progress"))
+	return id
+}
+
+func (h *harness) FinishDeployment(t testing.TB, repo forge.RepoID, id int64, state forge.RolloutState) {
+	states := map[forge.RolloutState]string{forge.RolloutSucceeded: "success", forge.RolloutFailed: "failure"}
+	must(t, h.hub.SetDeploymentState(h.name(t, repo), "founder", id, states[state]))
+}
+
+func (h *harness) RequireCheck(t testing.TB, repo forge.RepoID, _, name string) {
+	must(t, h.hub.SetProtection(h.name(t, repo), &hub.Protection{Checks: []hub.RequiredCheck{{Context: name, AppID: h.hub.AppID()}}}))
+}

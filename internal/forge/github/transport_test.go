@@ -62,7 +62,7 @@ func TestAReadWhoseAnswerBreaksOffIsMadeOnceMore(t *testing.T) {
 
 func TestAWriteIsNeverMadeTwice(t *testing.T) {
 	f := newFake(t)
-	for _, path := range []string{"POST /repos/acme/infra/pulls", "PUT /repos/acme/infra/pulls/1/merge", "PATCH /repos/acme/infra/pulls/1", "POST /repos/acme/infra/issues/1/labels", "POST /repos/acme/infra/check-runs"} {
+	for _, path := range []string{"POST /repos/acme/infra/pulls", "PUT /repos/acme/infra/pulls/1/merge", "PATCH /repos/acme/infra/pulls/1", "POST /repos/acme/infra/issues/1/labels", "POST /repos/acme/infra/check-runs", "DELETE /repos/acme/infra/git/refs/heads/b"} {
 		f.handle(path, func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := w.(http.Hijacker).Hijack() // taken in, and never answered
 			if err == nil {
@@ -85,7 +85,8 @@ func TestAWriteIsNeverMadeTwice(t *testing.T) {
 			_, err := f.forge.EditPullRequest(t.Context(), infra(), 1, forge.Edit{State: &state})
 			return err
 		},
-		"POST /repos/acme/infra/issues/1/labels": func() error { return f.forge.AddLabels(t.Context(), infra(), 1, []string{"x"}) },
+		"POST /repos/acme/infra/issues/1/labels":    func() error { return f.forge.AddLabels(t.Context(), infra(), 1, []string{"x"}) },
+		"DELETE /repos/acme/infra/git/refs/heads/b": func() error { return f.forge.DeleteBranch(t.Context(), infra(), "b") },
 		"POST /repos/acme/infra/check-runs": func() error {
 			return f.forge.SetCheck(t.Context(), infra(), forge.Check{HeadSHA: headSHA, Name: "n", Conclusion: forge.Success})
 		},

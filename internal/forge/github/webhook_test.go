@@ -56,6 +56,7 @@ func TestOnlyTheSHA256SignatureProvesAnEvent(t *testing.T) {
 		"an empty secret":              {http.Header{"X-Hub-Signature-256": {sign("", body)}}, false},
 		"another body":                 {http.Header{"X-Hub-Signature-256": {sign(testSecret, append(body, ' '))}}, false},
 		"two signatures, one of which": {http.Header{"X-Hub-Signature-256": {sign("other", body), good}}, false},
+		"two signatures, the first of": {http.Header{"X-Hub-Signature-256": {good, sign("other", body)}}, false},
 	} {
 		err := f.Verify(tc.header, body)
 		if (err == nil) != tc.ok {

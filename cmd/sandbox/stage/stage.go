@@ -1,0 +1,200 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/boatlift/boatlift/cmd/sandbox/hub"
+	"github.com/boatlift/boatlift/cmd/sandbox/images"
+)
+
+// The two infra repositories.
+const (
+	Acceptance = "acme/infra-acceptance"
+	Production = "acme/infra-production"
+)
+
+// FirstTag is what both environments run in the beginning.
+const FirstTag = "1.4.1"
+
+// Images are the repositories of the images that both environments run.
+func Images() []string { return []string{"shop/web", "shop/worker"} }
+
+// Options say how a stage is set up.
+type Options struct {
+	Dir     string    // everything lies here
+	BotPath string    // the boatlift program
+	Log     io.Writer // the bot's log; nil: only bot.log in Dir
+	// Config replaces the .boatlift.yaml of a repository; by full name.
+	Config map[string]string
+	// Files are added to both repositories.
+	Files map[string][]byte
+}
+
+// Stage is a running registry, forge and bot.
+type Stage struct {
+	Hub      *hub.Hub
+	Registry *images.Registry
+	Bot      *Bot
+	opts     Options
+}
+
+// registryToken proves the registry to the bot; webhookSecret proves the forge. Both never leave the machine.
+const (
+	registryToken = "sandbox-registry-token"
+	webhookSecret = "sandbox-webhook-secret"
+)
+
+// Start sets the stage and waits until the bot knows both repositories.
+func Start(ctx context.Context, o Options) (s *Stage, err error) {
+	s = &Stage{opts: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+			s = nil
+		}
+	}()
+	if s.Hub, err = hub.Start(hub.Options{Dir: filepath.Join(o.Dir, "forge"), WebhookSecret: webhookSecret}); err != nil {
+		return s, fmt.Errorf("start the forge: %w", err)
+	}
+	if s.Bot, err = s.prepareBot(); err != nil {
+		return s, err
+	}
+	if err = s.Bot.Start(ctx); err != nil {
+		return s, err
+	}
+	s.Hub.SetWebhook(s.Bot.URL()+"/hooks/github", webhookSecret)
+	if s.Registry, err = images.Start(images.Options{NotifyURL: s.Bot.URL() + "/hooks/registry", NotifyToken: registryToken}); err != nil {
+		return s, fmt.Errorf("start the registry: %w", err)
+	}
+	if err = s.fill(ctx); err != nil {
+		return s, err
+	}
+	return s, s.awaitBaseline(ctx)
+}
+
+// prepareBot writes the bot's configuration and its secrets.
+func (s *Stage) prepareBot() (*Bot, error) {
+	dir := filepath.Join(s.opts.Dir, "bot")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	for name, content := range map[string][]byte{
+		"app.pem": s.Hub.AppKeyPEM(), "webhook-secret": []byte(webhookSecret), "registry-token": []byte(registryToken),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0"}
+	return b, nil
+}
+
+// fill makes people, images and repositories.
+func (s *Stage) fill(ctx context.Context) error {
+	digests := map[string]string{}
+	for _, repo := range Images() {
+		digest, err := s.Registry.Push(ctx, repo, FirstTag, images.Image{})
+		if err != nil {
+			return fmt.Errorf("push the first %s: %w", repo, err)
+		}
+		digests[repo] = digest
+	}
+	for _, name := range []string{Acceptance, Production} {
+		env := strings.TrimPrefix(name, "acme/infra-")
+		files := s.infraFiles(env, digests)
+		files[".boatlift.yaml"] = []byte(repoConfig(name))
+		if text, ok := s.opts.Config[name]; ok {
+			files[".boatlift.yaml"] = []byte(text)
+		}
+		for path, content := range s.opts.Files {
+			files[path] = content
+		}
+		_, err := s.Hub.CreateRepo(ctx, name, hub.RepoOptions{
+			Files: files, Environments: []hub.Environment{{Name: env, Path: "apps/shop"}},
+			Protection: &hub.Protection{Checks: []hub.RequiredCheck{{Context: "boatlift/gate", AppID: s.Hub.AppID()}}},
+		})
+		if err != nil {
+			return fmt.Errorf("make %s: %w", name, err)
+		}
+		for _, login := range []string{"alice", "bob"} {
+			s.Hub.AddPerson(login)
+			if err := s.Hub.SetPermission(name, login, hub.Write); err != nil {
+				return fmt.Errorf("let %s into %s: %w", login, name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// awaitBaseline waits until the bot has seen both repositories: from then on, what is pushed is proposed.
+func (s *Stage) awaitBaseline(ctx context.Context) error {
+	return Await(ctx, 30*time.Second, "the bot to know both repositories", func() (bool, error) {
+		status, err := s.Bot.Status(ctx)
+		if err != nil {
+			return false, nil // not up yet
+		}
+		known := 0
+		for _, r := range status.Repos {
+			for _, e := range r.Environments {
+				if len(e.Images) > 0 {
+					known++
+				}
+			}
+		}
+		return known >= 2 || len(s.opts.Config) > 0 && len(status.Repos) == 2 && status.Repos[0].Base != "" && status.Repos[1].Base != "", nil
+	})
+}
+
+// Close ends the bot, the registry and the forge.
+func (s *Stage) Close() error {
+	var errs []error
+	if s.Bot != nil {
+		errs = append(errs, s.Bot.Stop())
+	}
+	if s.Registry != nil {
+		errs = append(errs, s.Registry.Close())
+	}
+	if s.Hub != nil {
+		errs = append(errs, s.Hub.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Push pushes both images with a tag.
+func (s *Stage) Push(ctx context.Context, tag string) error {
+	for _, repo := range Images() {
+		if _, err := s.Registry.Push(ctx, repo, tag, images.Image{}); err != nil {
+			return fmt.Errorf("push %s:%s: %w", repo, tag, err)
+		}
+	}
+	return nil
+}
+
+// Await asks again and again until something is so; an error ends it, as does the time.
+func Await(ctx context.Context, most time.Duration, what string, so func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		done, err := so()
+		if err != nil {
+			return fmt.Errorf("wait for %s: %w", what, err)
+		}
+		if done {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waited %s in vain for %s", most, what)
+		case <-tick.C:
+		}
+	}
+}

@@ -30,8 +30,8 @@ type adminRequest struct {
 	Name        string             `json:"name"`
 }
 
-// adminHandler is the API for scripts: POST /sandbox/{owner}/{repo}/… as a person, and the switches. It answers JSON; what it can do,
-// the Hub's methods can do too.
+// adminHandler is the API for scripts: orders as a person, and the switches. It takes and answers JSON; what it can do, the Hub's
+// methods can do too.
 //
 //	GET  /sandbox/faults, PUT /sandbox/faults                    the switches (durations in nanoseconds)
 //	GET  /sandbox/deliveries, POST /sandbox/deliveries/{id}/redeliver

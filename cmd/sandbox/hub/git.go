@@ -131,8 +131,8 @@ func (b bare) point(ctx context.Context, ref, sha string) error {
 
 // commitID resolves a branch, tag or commit name to a commit; ok is false where there is none.
 func (b bare) commitID(ctx context.Context, name string) (string, bool) {
-	if strings.HasPrefix(name, "-") || strings.ContainsAny(name, " ^~:@{}\\") {
-		return "", false
+	if name == "" || strings.ContainsAny(name, " ^~:\\?*[") || strings.Contains(name, "..") || strings.Contains(name, "@{") {
+		return "", false // not a name but an expression
 	}
 	out, err := b.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
 	return out, err == nil && out != ""

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,5 +167,38 @@ func TestForcedPush(t *testing.T) {
 	pushes := s.of("push")
 	if len(pushes) != 2 || pushes[1].str("forced") != "true" || pushes[0].str("forced") != "false" {
 		t.Errorf("forced = %v", pushes)
+	}
+}
+
+func TestPushOntoBaseMergesWhatItBrings(t *testing.T) {
+	s := start(t, hub.Options{})
+	first := s.pull("a", "1.1.0")
+	dir := s.clone(infra, "alice", s.AddPerson("alice").Token)
+	// A second pull request stands on the first; pushing its head onto main brings both, commits that git knows already.
+	s.mustGit(dir, "switch", "--quiet", "-c", "b", "origin/a")
+	s.mustGit(dir, "commit", "--quiet", "--allow-empty", "-m", "on top")
+	s.mustGit(dir, "push", "--quiet", "origin", "b")
+	s.bot("POST", pulls, map[string]any{"title": "b", "head": "b", "base": "main"}).want(201)
+	s.mustGit(dir, "push", "--quiet", "origin", "b:main")
+	for _, number := range []int{first, first + 1} {
+		if pull, err := s.Pull(infra, number); err != nil || !pull.Merged {
+			t.Errorf("pull request %d: merged %v, %v", number, pull.Merged, err)
+		}
+	}
+}
+
+func TestOddRefNames(t *testing.T) {
+	s := start(t, hub.Options{})
+	for _, branch := range []string{"info/refs", "a@b", "ümlaut/x", "release-1.x", "100%"} {
+		sha := s.push("alice", branch, "1.1.0")
+		escaped := url.PathEscape(branch)
+		s.bot("GET", "/repos/"+infra+"/git/ref/heads/"+escaped, nil).want(200, sha)
+		s.bot("GET", "/repos/"+infra+"/commits/"+escaped+"/check-runs", nil).want(200)
+		s.bot("DELETE", "/repos/"+infra+"/git/refs/heads/"+escaped, nil).want(204)
+	}
+	for _, expression := range []string{"main~1", "main@{0}", ":README.md", "--all", "main..main"} {
+		if got := s.bot("GET", "/repos/"+infra+"/commits/"+url.PathEscape(expression), nil); got.status != 422 {
+			t.Errorf("commits/%s = %d; want 422", expression, got.status)
+		}
 	}
 }

@@ -19,6 +19,9 @@ const maxPush = 256 << 20
 
 // isGitRequest tells git's smart HTTP from everything else by its paths, as forges do.
 func isGitRequest(r *http.Request) bool {
+	if strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/sandbox/") {
+		return false // a branch may be called info/refs
+	}
 	return strings.HasSuffix(r.URL.Path, "/info/refs") || strings.HasSuffix(r.URL.Path, "/git-upload-pack") ||
 		strings.HasSuffix(r.URL.Path, "/git-receive-pack")
 }
@@ -105,12 +108,13 @@ func (h *Hub) backend(r *http.Request, who *account) http.Handler {
 	}
 }
 
-// wholeBody returns the request's body unpacked and with its size, as CGI cannot take a body of unknown length.
+// wholeBody reads the request's body to its end and unpacks it: CGI cannot take a body of unknown length, and a client that sends
+// slowly must not keep a repository's turn.
 func wholeBody(r *http.Request) (io.ReadCloser, int64, error) {
-	packed := r.Header.Get("Content-Encoding") == "gzip"
-	if r.Body == nil || r.ContentLength >= 0 && !packed {
-		return io.NopCloser(io.LimitReader(r.Body, max(r.ContentLength, 0))), r.ContentLength, nil
+	if r.ContentLength == 0 {
+		return http.NoBody, 0, nil
 	}
+	packed := r.Header.Get("Content-Encoding") == "gzip"
 	var source io.Reader = r.Body
 	if packed {
 		unpacked, err := gzip.NewReader(r.Body)

@@ -127,11 +127,16 @@ func (f *githubFace) createPull(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return f.answerPull(c, p, http.StatusCreated)
+	if err := c.h.count(c.r.Context(), p); err != nil {
+		return 0, nil, err
+	}
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	return http.StatusCreated, f.fullPull(p, nil, mergeUnknown), nil // GitHub too finds out only later
 }
 
 // answerPull answers with a single pull request, its mergeability and its numbers.
-func (f *githubFace) answerPull(c *call, p *pull, status int) (int, any, error) {
+func (f *githubFace) answerPull(c *call, p *pull) (int, any, error) {
 	mergeable, state, err := c.h.mergeState(c.r.Context(), p)
 	if err != nil {
 		return 0, nil, err
@@ -141,7 +146,7 @@ func (f *githubFace) answerPull(c *call, p *pull, status int) (int, any, error) 
 	}
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
-	return status, f.fullPull(p, mergeable, state), nil
+	return http.StatusOK, f.fullPull(p, mergeable, state), nil
 }
 
 func (f *githubFace) getPull(c *call) (int, any, error) {
@@ -151,7 +156,7 @@ func (f *githubFace) getPull(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return f.answerPull(c, p, http.StatusOK)
+	return f.answerPull(c, p)
 }
 
 func (f *githubFace) patchPull(c *call) (int, any, error) {
@@ -169,7 +174,7 @@ func (f *githubFace) patchPull(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return f.answerPull(c, p, http.StatusOK)
+	return f.answerPull(c, p)
 }
 
 // ends returns the commits between which a pull request's changes lie.

@@ -260,11 +260,18 @@ func (r *repo) contextLocked(sha string, required RequiredCheck) string {
 // ends returns the commits between which a pull request's changes lie: where head left base, and head.
 func (h *Hub) ends(ctx context.Context, p *pull) (from, to string, err error) {
 	h.mu.Lock()
-	base, head := p.baseSHA, p.headSHA
+	base, head, forked := p.baseSHA, p.headSHA, p.forked
 	h.mu.Unlock()
-	from = p.repo.bare.mergeBase(ctx, base, head)
-	if from == "" {
+	if forked != "" {
+		return forked, head, nil
+	}
+	if from = p.repo.bare.mergeBase(ctx, base, head); from == "" {
 		from = emptyTree
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p.headSHA == head && p.baseSHA == base {
+		p.forked = from
 	}
 	return from, head, nil
 }

@@ -42,6 +42,7 @@ type pull struct {
 	reviews     []*review
 	timeline    []note
 	past        []pastPull // for list reads that lag
+	forked      string     // where head left base; empty: not looked up since the last push
 	stats       *pullStats // nil: not counted since the last push
 }
 
@@ -183,7 +184,7 @@ func (h *Hub) openPull(ctx context.Context, r *repo, by *account, in NewPull) (*
 	if err != nil {
 		return nil, err
 	}
-	ahead, _, err := r.bare.count(ctx, baseSHA, headSHA)
+	ahead, behind, err := r.bare.count(ctx, baseSHA, headSHA)
 	if err != nil {
 		return nil, err
 	}
@@ -195,6 +196,9 @@ func (h *Hub) openPull(ctx context.Context, r *repo, by *account, in NewPull) (*
 	p := &pull{
 		id: h.idLocked(), repo: r, number: len(r.pulls) + 1, title: in.Title, body: in.Body, draft: in.Draft, state: pullOpen, author: by,
 		head: in.Head, base: in.Base, headSHA: headSHA, baseSHA: baseSHA, createdAt: now, updatedAt: now,
+	}
+	if behind == 0 {
+		p.forked = baseSHA
 	}
 	r.pulls = append(r.pulls, p)
 	h.noteLocked(p, by, "opened this")
@@ -292,7 +296,7 @@ func (h *Hub) reword(p *pull, edit pullEdit) (map[string]any, error) {
 	}
 	if edit.base != nil && *edit.base != p.base {
 		changes["base"] = map[string]any{"ref": map[string]any{"from": p.base}, "sha": map[string]any{"from": p.baseSHA}}
-		p.base, p.baseSHA, p.stats = *edit.base, p.repo.head(*edit.base), nil
+		p.base, p.baseSHA, p.forked, p.stats = *edit.base, p.repo.head(*edit.base), "", nil
 	}
 	return changes, nil
 }
@@ -335,7 +339,7 @@ func (h *Hub) reopenLocked(ctx context.Context, p *pull, by *account) error {
 		if behind > 0 {
 			return refused(fmt.Sprintf("The %s branch was force-pushed or recreated.", p.head))
 		}
-		p.headSHA, p.stats = head, nil
+		p.headSHA, p.forked, p.stats = head, "", nil
 	}
 	p.state, p.closedAt, p.closedBy = pullOpen, time.Time{}, nil
 	h.noteLocked(p, by, "reopened this")

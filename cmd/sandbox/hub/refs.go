@@ -51,33 +51,7 @@ func (h *Hub) refsMoved(ctx context.Context, r *repo, by *account, changes []ref
 	if len(changes) == 0 {
 		return nil
 	}
-	h.mu.Lock()
-	known := slices.Collect(maps.Values(r.refs))
-	h.mu.Unlock()
-	var tips []string
-	for _, c := range changes {
-		if c.After != noObject {
-			tips = append(tips, c.After)
-		}
-	}
-	fresh := map[string]*commitInfo{}
-	if len(tips) > 0 {
-		// Tags may point at things that are no commits; git lists the commits they lead to all the same.
-		infos, err := r.bare.newCommits(ctx, tips, known)
-		if err != nil {
-			return fmt.Errorf("look at what was pushed: %w", err)
-		}
-		for i := range infos {
-			fresh[infos[i].SHA] = &infos[i]
-		}
-	}
-	forced := map[string]bool{}
-	for _, c := range changes {
-		if c.Before != noObject && c.After != noObject {
-			_, behind, err := r.bare.count(ctx, c.Before, c.After)
-			forced[c.Name] = err == nil && behind > 0
-		}
-	}
+	seen := h.lookAtPush(ctx, r, changes)
 
 	h.mu.Lock()
 	var heads []refChange
@@ -90,13 +64,13 @@ func (h *Hub) refsMoved(ctx context.Context, r *repo, by *account, changes []ref
 	}
 	r.pushedAt = h.stamp()
 	for _, c := range changes {
-		h.emitLocked(event{kind: pushEvent, repo: r, actor: by, ref: c, commits: reach(fresh, c.After), forced: forced[c.Name]})
+		h.emitLocked(event{kind: pushEvent, repo: r, actor: by, ref: c, commits: reach(seen.fresh, c.After), forced: seen.forced[c.Name]})
 		branch, ok := c.branch()
 		if !ok {
 			continue
 		}
 		heads = append(heads, h.followHeadLocked(r, by, branch, c)...)
-		h.followBaseLocked(r, by, branch, c, fresh)
+		h.followBaseLocked(r, by, branch, c, seen.arrived[c.Name])
 	}
 	deploy := ""
 	for _, c := range changes {
@@ -117,6 +91,62 @@ func (h *Hub) refsMoved(ctx context.Context, r *repo, by *account, changes []ref
 	return nil
 }
 
+// pushed is what git tells of a push.
+type pushed struct {
+	fresh   map[string]*commitInfo     // commits that the repository did not have
+	forced  map[string]bool            // ref → its old commit is not part of its new one
+	arrived map[string]map[string]bool // ref → commits that came onto it, where open pull requests want to go there
+}
+
+// lookAtPush asks git about refs that have moved. What git cannot tell is logged and left out: the state must follow the refs anyway.
+func (h *Hub) lookAtPush(ctx context.Context, r *repo, changes []refChange) pushed {
+	seen := pushed{fresh: map[string]*commitInfo{}, forced: map[string]bool{}, arrived: map[string]map[string]bool{}}
+	h.mu.Lock()
+	known := slices.Collect(maps.Values(r.refs))
+	bases := map[string]bool{}
+	for _, p := range r.pulls {
+		if p.state == pullOpen {
+			bases["refs/heads/"+p.base] = true
+		}
+	}
+	h.mu.Unlock()
+	var tips []string
+	for _, c := range changes {
+		if c.After != noObject {
+			tips = append(tips, c.After)
+		}
+	}
+	if len(tips) > 0 {
+		infos, err := r.bare.newCommits(ctx, tips, known)
+		if err != nil {
+			h.log.Error("sandbox forge cannot see what was pushed", "error", err)
+		}
+		for i := range infos {
+			seen.fresh[infos[i].SHA] = &infos[i]
+		}
+	}
+	for _, c := range changes {
+		if c.Before == noObject || c.After == noObject {
+			continue
+		}
+		out, err := r.bare.git(ctx, "rev-list", "--left-right", c.Before+"..."+c.After)
+		if err != nil {
+			h.log.Error("sandbox forge cannot see how a ref moved", "ref", c.Name, "error", err)
+			continue
+		}
+		arrived := map[string]bool{}
+		for line := range strings.Lines(out) {
+			side, sha := line[0], strings.TrimSpace(line[1:])
+			seen.forced[c.Name] = seen.forced[c.Name] || side == '<'
+			arrived[sha] = side == '>'
+		}
+		if bases[c.Name] {
+			seen.arrived[c.Name] = arrived
+		}
+	}
+	return seen
+}
+
 // followHeadLocked moves or closes the open pull requests whose head is the branch, and returns how refs/pull/… must move.
 func (h *Hub) followHeadLocked(r *repo, by *account, branch string, c refChange) []refChange {
 	var heads []refChange
@@ -133,7 +163,7 @@ func (h *Hub) followHeadLocked(r *repo, by *account, branch string, c refChange)
 		}
 		before := p.headSHA
 		p.headSHA, p.baseSHA = c.After, r.head(p.base)
-		p.stats = nil
+		p.forked, p.stats = "", nil
 		if r.protection != nil && r.protection.DismissStale {
 			h.dismissStaleLocked(p, by)
 		}
@@ -146,34 +176,16 @@ func (h *Hub) followHeadLocked(r *repo, by *account, branch string, c refChange)
 }
 
 // followBaseLocked closes the pull requests onto a branch that is gone, and marks those merged whose head came onto it by a push.
-func (h *Hub) followBaseLocked(r *repo, by *account, branch string, c refChange, fresh map[string]*commitInfo) {
+func (h *Hub) followBaseLocked(r *repo, by *account, branch string, c refChange, arrived map[string]bool) {
 	for _, p := range r.pulls {
-		if p.base != branch || p.state != pullOpen {
-			continue
-		}
-		if c.After == noObject {
+		switch {
+		case p.base != branch || p.state != pullOpen:
+		case c.After == noObject:
 			h.closeLocked(p, by, "closed this because its base branch was deleted")
-			continue
-		}
-		if p.merging || !h.contains(r, c, fresh, p.headSHA) {
-			continue
-		}
-		h.mergedLocked(p, by, c.After)
-	}
-}
-
-// contains tells whether a push brought a commit onto the branch: it is among the new commits that lead to its head, or a head
-// known before that the branch was fast-forwarded to.
-func (h *Hub) contains(r *repo, c refChange, fresh map[string]*commitInfo, sha string) bool {
-	if c.After == sha {
-		return true
-	}
-	for _, info := range reach(fresh, c.After) {
-		if info.SHA == sha || slices.Contains(info.Parents[min(1, len(info.Parents)):], sha) {
-			return true
+		case !p.merging && arrived[p.headSHA]:
+			h.mergedLocked(p, by, c.After)
 		}
 	}
-	return false
 }
 
 func short(sha string) string { return sha[:min(7, len(sha))] }

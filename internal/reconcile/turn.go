@@ -62,6 +62,7 @@ func (t *turn) run(ctx context.Context) (store.Finish, error) {
 	if err != nil {
 		return store.Finish{}, err
 	}
+	t.noteOpenings(decision)
 	downstream, err := t.record(ctx, decision)
 	if err != nil {
 		return store.Finish{}, err
@@ -69,6 +70,15 @@ func (t *turn) run(ctx context.Context) (store.Finish, error) {
 	again, err := t.act(ctx, decision)
 	finish := store.Finish{WakeAt: t.wakeAt(decision, again), Wake: downstream}
 	return finish, err
+}
+
+// noteOpenings counts an environment in which a pull request opens as changed: what waits for it downstream can then link to it.
+func (t *turn) noteOpenings(d promotion.Decision) {
+	for _, a := range d.Actions {
+		if o, ok := a.(promotion.OpenPull); ok && !slices.Contains(t.runsChanged, o.Promotion.Release.Environment) {
+			t.runsChanged = append(t.runsChanged, o.Promotion.Release.Environment)
+		}
+	}
 }
 
 // goneBecause tells that nothing will work until a person acts; empty if it might.

@@ -138,7 +138,7 @@ func (p *play) firstRelease(ctx context.Context) error {
 	if err == nil {
 		return fmt.Errorf("%s#%d could be merged before acceptance ran the release", stage.Production, pull.Number)
 	}
-	p.say("   alice tries to merge production's first, and the forge refuses: %v", err)
+	p.say("   alice tries to merge production's first, and the forge refuses: %s", strings.Join(strings.Fields(err.Error()), " "))
 	return nil
 }
 
@@ -280,7 +280,7 @@ func (p *play) supersede(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.say("   %s#%d (1.4.3) is closed: Superseded%s", stage.Acceptance, old.Number, strings.TrimSpace(link))
+	p.say("   %s#%d (1.4.3) is closed: superseded %s", stage.Acceptance, old.Number, strings.TrimSpace(link))
 	if _, err := p.open(stage.Production, "1.4.3"); err == nil {
 		return fmt.Errorf("1.4.3 came back in %s after it was rejected", stage.Production)
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -209,7 +208,7 @@ func (h *Hub) tokenSeesLocked(t *token, r *repo) bool {
 func verifyJWT(text string, key *rsa.PublicKey, appID int64, now time.Time) error {
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
-		return errors.New("a JSON web token could not be decoded")
+		return refuse(unauthorized, "a JSON web token could not be decoded")
 	}
 	var header struct {
 		Algorithm string `json:"alg"`
@@ -221,22 +220,22 @@ func verifyJWT(text string, key *rsa.PublicKey, appID int64, now time.Time) erro
 	}
 	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
 	if err != nil || decodePart(parts[0], &header) != nil || decodePart(parts[1], &claims) != nil || header.Algorithm != "RS256" {
-		return errors.New("a JSON web token could not be decoded")
+		return refuse(unauthorized, "a JSON web token could not be decoded")
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	if err := rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], signature); err != nil {
-		return errors.New("a JSON web token could not be decoded")
+		return refuse(unauthorized, "a JSON web token could not be decoded")
 	}
 	issued, expires := time.Unix(int64(claims.IssuedAt), 0), time.Unix(int64(claims.Expires), 0)
 	switch {
 	case strings.Trim(string(claims.Issuer), `"`) != strconv.FormatInt(appID, 10):
-		return errors.New("Integration not found") //nolint:staticcheck // GitHub's own words
+		return refuse(unauthorized, "Integration not found")
 	case !now.Before(expires):
-		return errors.New("'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires")
+		return refuse(unauthorized, "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires")
 	case expires.Sub(now) > maxJWT+jwtSkew:
-		return errors.New("'Expiration time' claim ('exp') is too far in the future")
+		return refuse(unauthorized, "'Expiration time' claim ('exp') is too far in the future")
 	case issued.After(now.Add(jwtSkew)):
-		return errors.New("'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued")
+		return refuse(unauthorized, "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued")
 	}
 	return nil
 }

@@ -48,9 +48,8 @@ type event struct {
 
 // emitLocked queues the webhook for an event, if the app hears of it: only what happens where it is installed and not suspended.
 func (h *Hub) emitLocked(ev event) {
-	inst := ev.installation
 	if ev.repo != nil {
-		inst = h.installationOfLocked(ev.repo)
+		inst := h.installationOfLocked(ev.repo)
 		if inst == nil || inst.suspended {
 			return
 		}

@@ -217,7 +217,7 @@ func (h *Hub) authenticateLocked(r *http.Request) (caller, error) {
 	}
 	if strings.HasPrefix(secret, "ey") {
 		if err := verifyJWT(secret, &h.opts.Key.PublicKey, h.opts.AppID, h.now()); err != nil {
-			return caller{}, refuse(unauthorized, err.Error())
+			return caller{}, err
 		}
 		return caller{app: true}, nil
 	}

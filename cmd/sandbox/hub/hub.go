@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	closeWithin = 5 * time.Second  // how long Close waits for requests under way
+	closeWithin = 2 * time.Second  // how long Close waits for requests under way, and for connections on which none ever came
 	gitTimeout  = 60 * time.Second // the longest that one git command may take
 )
 
@@ -197,8 +197,8 @@ func (h *Hub) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 		defer cancel()
 		h.cancel()
-		if err = h.server.Shutdown(ctx); err != nil {
-			err = errors.Join(err, h.server.Close())
+		if err = h.server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+			err = h.server.Close()
 		}
 		if served := <-h.served; !errors.Is(served, http.ErrServerClosed) {
 			err = errors.Join(err, served)

@@ -19,8 +19,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// closeWithin is how long Close waits for requests under way.
-const closeWithin = 5 * time.Second
+// closeWithin is how long Close waits for requests under way, and for connections on which none ever came.
+const closeWithin = 2 * time.Second
 
 // Options says how the registry runs. The zero value is a registry on a free port that tells nobody.
 type Options struct {
@@ -126,13 +126,13 @@ func (reg *Registry) Host() string { return reg.host }
 // SetDown switches the registry off (every request is answered 503) and on again. Its content stays.
 func (reg *Registry) SetDown(down bool) { reg.down.Store(down) }
 
-// Close stops the registry and forgets its images.
+// Close stops the registry and forgets its images. Requests that take longer than two seconds more are cut off.
 func (reg *Registry) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 	defer cancel()
 	err := reg.server.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, reg.server.Close())
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = reg.server.Close()
 	}
 	if served := <-reg.served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)

@@ -85,7 +85,7 @@ func printEnvironment(w io.Writer, e dashboard.Environment, now time.Time) {
 	for _, p := range e.Promotions {
 		fmt.Fprintf(w, "    %s %s: %s %s\n", p.State, shown(p.Release.App), shown(p.Release.Label()), p.URL)
 		if p.State.Active() && p.Gate != nil {
-			fmt.Fprintf(w, "      gate %s: %s\n", map[gate.State]string{gate.Allow: "allows", gate.Wait: "waits", gate.Deny: "denies"}[p.Gate.State], shown(p.Gate.Reason()))
+			fmt.Fprintf(w, "      %s\n", gateLine(*p.Gate))
 		}
 		if p.LastError != "" {
 			fmt.Fprintf(w, "      ! %s (tried again %s)\n", shown(p.LastError), when(p.RetryAt, now))
@@ -113,6 +113,17 @@ func printEnvironment(w io.Writer, e dashboard.Environment, now time.Time) {
 		if n.Hint != "" {
 			fmt.Fprintf(w, "      %s\n", shown(n.Hint))
 		}
+	}
+}
+
+func gateLine(v gate.Verdict) string {
+	switch v.State {
+	case gate.Allow:
+		return "the gate allows it: it waits to be merged"
+	case gate.Wait:
+		return "the gate waits: " + shown(v.Reason())
+	default:
+		return "the gate denies it: " + shown(v.Reason())
 	}
 }
 

@@ -124,9 +124,11 @@ func (r *renderer) detailsTag(line string) bool {
 			r.details--
 			r.out.WriteString("</details>\n")
 		}
-	case strings.HasPrefix(lower, "<details><summary>") && strings.HasSuffix(lower, "</summary>"):
+	case strings.HasPrefix(lower, "<details><summary>") && strings.HasSuffix(lower, "</summary>"),
+		strings.HasPrefix(lower, "<details open><summary>") && strings.HasSuffix(lower, "</summary>"):
 		r.details++
-		fmt.Fprintf(&r.out, "<details><summary>%s</summary>\n", inline(line[len("<details><summary>"):len(line)-len("</summary>")], 0))
+		tag, _, _ := strings.Cut(lower, "<summary>")
+		fmt.Fprintf(&r.out, "%s<summary>%s</summary>\n", tag, inline(line[len(tag)+len("<summary>"):len(line)-len("</summary>")], 0))
 	case strings.HasPrefix(lower, "<summary>") && strings.HasSuffix(lower, "</summary>"):
 		fmt.Fprintf(&r.out, "<summary>%s</summary>\n", inline(line[len("<summary>"):len(line)-len("</summary>")], 0))
 	default:

@@ -23,6 +23,7 @@ func TestMarkdown(t *testing.T) {
 		{"| a | b |\n| --- | :-: |\n| `x` | y \\| z |", "<table>\n<tr><th>a</th><th>b</th></tr>\n<tr><td><code>x</code></td><td>y | z</td></tr>\n</table>"},
 		{"> quoted\n> more", "<blockquote>\n<p>quoted\nmore</p>\n</blockquote>"},
 		{"```diff\n-a\n+<b>\n```", "<pre class=\"diff\"><code><span class=\"removed\">-a\n</span><span class=\"added\">+&lt;b&gt;\n</span></code></pre>"},
+		{"<details open><summary>More</summary>\n\ntext\n\n</details>", "<details open><summary>More</summary>\n<p>text</p>\n</details>"},
 		{"<details><summary>More</summary>\n\ntext\n\n</details>", "<details><summary>More</summary>\n<p>text</p>\n</details>"},
 		{"<details>\ntext", "<details>\n<p>text</p>\n</details>"},
 		{"---", "<hr>"},

@@ -4,12 +4,37 @@
 //
 //	202  stored, with the work it makes, durably
 //	200  authentic and known already, or authentic and nothing to do; the body says why
+//	400  the connection broke before the body was whole
 //	401  not proved; nothing changed
 //	404  no such endpoint
 //	405  not a POST
+//	408  the body did not come in time
 //	413  larger than the sender's bodies ever are
 //	503  not stored: the database cannot write now, or too many deliveries are under way; Retry-After says when to try again
 //
-// Authentic requests are never answered 4xx, because several senders then send the same for ever, or switch the hook off. No address
-// from a body is called. What a delivery means is registry's and forge's work, what comes of it reconcile's.
+// Authentic requests that came whole are never answered 4xx, because several senders then send the same for ever, or switch the hook
+// off. No address from a body is called. What a delivery means is registry's and forge's work, what comes of it reconcile's.
+//
+// # Promises
+//
+// What was answered 202 is on the disk. A stranger can make neither work nor noise: what is not proved is counted, and at most one of
+// them in ten seconds at each endpoint is logged and written down. Nor can one who sends slowly or much: a body has to come in
+// Options.BodyTimeout, holds no place among the deliveries under way until it has, and all bodies together hold no more than
+// Options.BodyMemory. Headers, paths and queries, where senders put secrets, are in no log, no answer and no record, except a delivery's id.
+// A panic of a decoder is a reason to ignore one delivery.
+//
+// A Receiver is safe for concurrent use, and starts nothing that outlives a request.
+//
+// # Decisions
+//
+// A delivery without an id of its own is known again by its body only where every push in it carries a time. Others (Quay's, say)
+// look the same each time the same tag is pushed: to take the second one for a repetition would lose it, while to take a repetition
+// for a second one costs a turn in which nothing has changed.
+//
+// What is proved is stored even if its sender has hung up meanwhile: some wait for one second only, and never send again.
+//
+// The id of a delivery that is not proved is written down only where it stands in GitHub's header and is a UUID, so that people who see
+// a refused delivery at the forge find it here, and nobody can plant a record under another name.
+//
+// Bodies above a megabyte are not kept. Nothing reads them again; they are for people who wonder what was sent.
 package hook

@@ -1,0 +1,49 @@
+# `make` lists the targets. Go, git and make are all that is needed; the tools below are fetched by Go, at these versions.
+
+GOFUMPT     := mvdan.cc/gofumpt@v0.9.2
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+FUZZTIME ?= 5s
+# Where order and time decide, so where the race detector finds something.
+RACEPKGS ?= ./internal/store ./internal/reconcile ./internal/hook ./internal/gitrepo ./internal/forge/... ./internal/promotion
+FUZZPKGS ?= $(sort $(dir $(shell git grep -l '^func Fuzz' -- '*_test.go')))
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test race lint fuzz fmt clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/boatlift and bin/sandbox
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/boatlift ./cmd/boatlift
+	CGO_ENABLED=0 go build -trimpath -o bin/sandbox ./cmd/sandbox
+
+demo: build ## try it: a registry, a forge and the bot on this machine (ONCE=1: one promotion, then end)
+	bin/sandbox -bot bin/boatlift $(if $(ONCE),-once)
+
+test: ## run all tests
+	go test ./...
+
+race: ## run the tests under the race detector, where it matters (RACEPKGS=...)
+	CGO_ENABLED=1 go test -race $(RACEPKGS)
+
+lint: ## check format, go.mod, vet and staticcheck
+	@out=$$(go run $(GOFUMPT) -l .) && { [ -z "$$out" ] || { printf 'not formatted, see make fmt:\n%s\n' "$$out"; exit 1; }; }
+	go mod tidy -diff
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+fuzz: ## fuzz each parser for FUZZTIME=5s (FUZZPKGS=... for some)
+	@set -e; for package in $(FUZZPKGS); do \
+		for target in $$(go test -list '^Fuzz' ./$$package | grep '^Fuzz'); do \
+			echo "go test -fuzz $$target ./$$package"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$package; \
+		done; \
+	done
+
+fmt: ## format
+	go run $(GOFUMPT) -l -w .
+
+clean: ## remove what build made
+	rm -rf bin

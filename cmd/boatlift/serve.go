@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/spf13/cobra"
 
 	"github.com/boatlift/boatlift/internal/config"
@@ -62,7 +63,8 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 		return err
 	}
 	defer closeWith(log, "database", db)
-	parts, err := join(bot, db, log)
+	count := newMetrics(db)
+	parts, err := join(bot, db, count, log)
 	if err != nil {
 		return err
 	}
@@ -79,8 +81,10 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	api := &dashboard.API{Store: db, Version: versionText(), Started: started, Senders: parts.senders, Log: log}
 	admin := chi.NewRouter()
 	admin.Mount("/api/v1", api.Routes())
+	admin.Mount("/debug", middleware.Profiler()) // on the socket only
+	admin.Handle("/metrics", count.handler())
 	servers := []*server{
-		newServer("hooks", public, publicRoutes(parts.receiver, db), log),
+		newServer("hooks", public, publicRoutes(parts.receiver, count, db), log),
 		newServer("commands", socket, admin, log),
 	}
 	work, stopWork := context.WithCancel(ctx)
@@ -131,12 +135,12 @@ type parts struct {
 }
 
 // join makes the parts from the configuration.
-func join(bot config.Bot, db *store.Store, log *slog.Logger) (*parts, error) {
+func join(bot config.Bot, db *store.Store, count *metrics, log *slog.Logger) (*parts, error) {
 	engine, err := gate.New()
 	if err != nil {
 		return nil, err
 	}
-	forges, webhooks, keys, err := makeForges(bot, log)
+	forges, webhooks, keys, err := makeForges(bot, count, log)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +156,7 @@ func join(bot config.Bot, db *store.Store, log *slog.Logger) (*parts, error) {
 	for _, e := range endpoints {
 		p.senders = append(p.senders, "/hooks/"+e.Name)
 	}
-	if p.receiver, err = hook.New(hook.Options{Endpoints: endpoints, Inbox: db, Log: log}); err != nil {
+	if p.receiver, err = hook.New(hook.Options{Endpoints: endpoints, Inbox: db, Log: log, Observe: count.delivered}); err != nil {
 		return nil, err
 	}
 	git := gitrepo.NewClient(gitrepo.Options{UserAgent: "boatlift/" + versionText()})
@@ -165,16 +169,17 @@ func join(bot config.Bot, db *store.Store, log *slog.Logger) (*parts, error) {
 		Parse: func(text []byte) (promotion.Config, error) {
 			return config.ParseRepo(reconcile.ConfigFile, text, engine, bot.Require)
 		},
-		MarkerKey: func(name string) []byte { return keys[name] }, Log: log, Workers: bot.Workers, Poll: bot.Poll,
+		MarkerKey: func(name string) []byte { return keys[name] }, Log: log, Workers: bot.Workers, Poll: bot.Poll, Observe: count.turned,
 	})
 	return p, err
 }
 
-func makeForges(bot config.Bot, log *slog.Logger) (map[string]forge.Forge, map[string]forge.Webhook, map[string][]byte, error) {
+func makeForges(bot config.Bot, count *metrics, log *slog.Logger) (map[string]forge.Forge, map[string]forge.Webhook, map[string][]byte, error) {
 	forges, webhooks, keys := map[string]forge.Forge{}, map[string]forge.Webhook{}, map[string][]byte{}
 	for _, f := range bot.Forges {
 		hub, err := github.New(github.Options{
 			AppID: f.AppID, PrivateKey: f.PrivateKey.Reveal(), WebhookSecret: f.WebhookSecret.Reveal(), BaseURL: f.URL, Logger: log, Name: f.Name,
+			Observe: count.requested(f.Name),
 		})
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("forge %s: %w", f.Name, err)
@@ -237,8 +242,9 @@ func makeEndpoints(bot config.Bot, webhooks map[string]forge.Webhook) ([]hook.En
 	return endpoints, nil
 }
 
-func publicRoutes(receiver *hook.Receiver, db *store.Store) http.Handler {
+func publicRoutes(receiver *hook.Receiver, count *metrics, db *store.Store) http.Handler {
 	mux := chi.NewRouter()
+	mux.Handle("/metrics", count.handler())
 	mux.Mount("/hooks", receiver.Routes())
 	mux.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Get("/readyz", func(w http.ResponseWriter, r *http.Request) {

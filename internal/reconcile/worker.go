@@ -45,6 +45,8 @@ type Options struct {
 	Lease     time.Duration                               // default 15 s
 	Poll      time.Duration                               // a repo is looked at this often although nothing happened; default 10 min
 	TurnLimit time.Duration                               // default 2 min
+	// Observe is told how every turn ended (done, failed, lost) and how long it took, for metrics; may be nil.
+	Observe func(result string, took time.Duration)
 }
 
 // Reconciler carries out turns.
@@ -75,6 +77,9 @@ func New(o Options) (*Reconciler, error) {
 	}
 	if o.Poll <= 0 {
 		o.Poll = 10 * time.Minute
+	}
+	if o.Observe == nil {
+		o.Observe = func(string, time.Duration) {}
 	}
 	if o.TurnLimit <= 0 {
 		o.TurnLimit = 2 * time.Minute
@@ -167,6 +172,7 @@ func (r *Reconciler) turn(ctx context.Context, claim *store.Claim) {
 	renewing.Wait()
 	select {
 	case <-lost:
+		r.Observe("lost", r.Now().Sub(started))
 		log.Warn("another worker took the repository over; what this one had not done yet was left to it")
 		return
 	default:
@@ -179,13 +185,16 @@ func (r *Reconciler) turn(ctx context.Context, claim *store.Claim) {
 		}
 		return
 	}
+	result := "done"
 	if err != nil {
+		result = "failed"
 		finish.Err, finish.RetryAfter = err.Error(), retryAfter(err)
 		log.Warn("turn failed", "error", err, "attempts", claim.Attempts+1)
 	}
 	if err := r.Store.Finish(end, claim, finish); err != nil && !errors.Is(err, store.ErrLost) {
 		log.Error("finish turn", "error", err)
 	}
+	r.Observe(result, r.Now().Sub(started))
 	log.Debug("turn", "took", r.Now().Sub(started))
 }
 

@@ -31,6 +31,8 @@ type Options struct {
 	Clock     func() time.Time // left out: time.Now
 	Logger    *slog.Logger     // left out: silent
 	Name      string           // the connection's name in the configuration, for logs; left out: github
+	// Observe is told of every request that is sent, for metrics; may be nil. It is called concurrently.
+	Observe func(Request)
 }
 
 // Forge is one GitHub App at one GitHub. See the package's documentation.
@@ -46,6 +48,7 @@ type Forge struct {
 	log    *slog.Logger
 	base   http.RoundTripper
 	app    *gh.Client // as the App itself, with a JWT
+	tell   func(Request)
 
 	mu            sync.Mutex
 	installations map[int64]*installation
@@ -112,6 +115,7 @@ func New(options Options) (*Forge, error) {
 		key: options.PrivateKey, secret: options.WebhookSecret,
 		api: api, web: web.String(), mail: "users.noreply." + web.Hostname(),
 		clock: options.Clock, log: options.Logger.With("forge", options.Name),
+		tell:          options.Observe,
 		installations: map[int64]*installation{},
 		places:        map[forge.RepoID]place{},
 		gitTokens:     map[forge.RepoID]*gitToken{},
@@ -123,7 +127,7 @@ func New(options Options) (*Forge, error) {
 	if err != nil {
 		return nil, errors.New("github: the App's private key is not an RSA key in PEM form")
 	}
-	f.app = f.newClient(&limitedBy{limits: &limits{clock: f.clock}, next: limiter(appTransport)})
+	f.app = f.newClient(&limitedBy{limits: &limits{clock: f.clock}, next: limiter(f.observe(appTransport, 0))})
 	return f, nil
 }
 

@@ -54,7 +54,7 @@ func (i *installation) client() *gh.Client {
 	defer i.mu.Unlock()
 	if i.api == nil {
 		// Its own AppsTransport inside: see New.
-		i.api = i.forge.newClient(&limitedBy{limits: i.limits, next: limiter(i.forge.mint(i.id, nil))})
+		i.api = i.forge.newClient(&limitedBy{limits: i.limits, next: limiter(i.forge.observe(i.forge.mint(i.id, nil), i.id))})
 	}
 	return i.api
 }

@@ -1,0 +1,398 @@
+package config
+
+import (
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/gate"
+	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/promotion"
+)
+
+// DefaultDataDir is where the bot keeps its data when nothing else is said: below the folder in which it is started.
+const DefaultDataDir = "boatlift-data"
+
+// dataDirVariable overrides dataDir, for the bot and for the commands that talk to it.
+const dataDirVariable = "BOATLIFT_DATA"
+
+const (
+	defaultListen   = "127.0.0.1:8080"
+	defaultDatabase = "sqlite:boatlift.db"
+	maxWorkers      = 64
+	minPoll         = time.Second
+	maxPoll         = 24 * time.Hour
+)
+
+// Environ is what the bot's file may look at besides itself.
+type Environ struct {
+	Getenv        func(name string) (string, bool)  // nil: nothing is set
+	ReadFile      func(name string) ([]byte, error) // reads the file of a secret; a relative name begins at the folder of the bot's file. nil: there are none
+	RegistryTypes []string                          // what a registry's type may be
+	Policies      PolicyChecker                     // checks require.policies; nil: those that ship with the bot are known
+}
+
+func (e Environ) getenv(name string) (string, bool) {
+	if e.Getenv == nil {
+		return "", false
+	}
+	return e.Getenv(name)
+}
+
+func (e Environ) readFile(name string) ([]byte, error) {
+	if e.ReadFile == nil {
+		return nil, fmt.Errorf("files cannot be read here")
+	}
+	return e.ReadFile(name)
+}
+
+// Bot is a checked boatlift.yaml, with the secrets read and the defaults filled in.
+type Bot struct {
+	Listen     string // host:port
+	PublicURL  string // without a slash at the end; may be empty
+	Database   string // sqlite: and a path that holds wherever DataDir holds
+	DataDir    string
+	Registries []Registry
+	Forges     []Forge
+	Require    Require
+	Poll       time.Duration // 0: the default of package reconcile
+	Workers    int           // 0: the default of package reconcile
+	Log        Log
+}
+
+// Registry is a registry whose pushes are heard.
+type Registry struct {
+	Name, Type string
+	Host       string // as images name it; empty: what webhooks say, or the type's own
+	Secret     Secret // proves its webhooks; none where Webhook is set
+	Webhook    string // the name of the forge by whose webhook its pushes come; empty: its own, at /hooks/Name
+	Username   string // empty: no credentials
+	Password   Secret
+	Insecure   bool // the host is asked without TLS
+}
+
+// Forge is a GitHub App.
+type Forge struct {
+	Name, Type                string
+	AppID                     int64
+	PrivateKey, WebhookSecret Secret
+	URL                       string // root of the API; empty: github.com
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level  string // debug, info, warn or error
+	Format string // text or json
+}
+
+// ParseBot reads the bot's boatlift.yaml. The error is an *Errors with all problems; file is the name that they carry. No problem
+// repeats a value of the file, as it may be a secret in the wrong place.
+func ParseBot(file string, text []byte, env Environ) (Bot, error) {
+	found := &problems{file: file}
+	root := parse(text, found)
+	if len(found.all) > 0 {
+		return Bot{}, found.err()
+	}
+	if root == nil || root.kind == nothing {
+		found.add(place{1, 1}, "the file says nothing", botExample)
+		return Bot{}, found.err()
+	}
+	var shape botFile
+	decode(root, &shape, found, true)
+	b := botCheck{problems: found, env: env}
+	bot := b.bot(shape)
+	if err := found.err(); err != nil {
+		return Bot{}, err
+	}
+	return bot, nil
+}
+
+const botExample = "write at least forges: and registries:; boatlift schema bot describes all keys"
+
+// DataDir is dataDir of a boatlift.yaml, read without its secrets and whatever else is wrong with it; empty if it says none.
+func DataDir(text []byte) string {
+	root := parse(text, &problems{})
+	if root == nil {
+		return ""
+	}
+	dir, ok := root.get("dataDir")
+	if !ok || dir.kind != scalarText {
+		return ""
+	}
+	return dir.value.(string)
+}
+
+// botCheck makes a Bot of the shape of a file, and notes what cannot be.
+type botCheck struct {
+	*problems
+	env Environ
+}
+
+func (b *botCheck) bot(file botFile) Bot {
+	bot := Bot{
+		Listen:    b.listen(file.Listen),
+		PublicURL: strings.TrimRight(b.address(file.PublicURL, "publicURL", true), "/"),
+		DataDir:   b.dataDir(file.DataDir),
+		Poll:      file.Poll.value,
+		Workers:   int(file.Workers.value),
+		Log:       Log{Level: "info", Format: "text"},
+	}
+	bot.Database = b.database(file.Database, bot.DataDir)
+	if file.Poll.set && (bot.Poll < minPoll || bot.Poll > maxPoll) {
+		b.add(file.Poll, "poll must be between a second and a day", "write poll: 10m")
+	}
+	if file.Workers.set && (file.Workers.value < 1 || file.Workers.value > maxWorkers) {
+		b.add(file.Workers, fmt.Sprintf("workers must be between 1 and %d", maxWorkers), "write workers: 4")
+	}
+	if file.Log != nil {
+		bot.Log = Log{Level: file.Log.Level.or("info"), Format: file.Log.Format.or("text")}
+	}
+	if file.Require != nil {
+		bot.Require = b.requirements(*file.Require)
+	}
+	for _, f := range file.Forges {
+		bot.Forges = append(bot.Forges, b.forge(f))
+	}
+	for _, r := range file.Registries {
+		bot.Registries = append(bot.Registries, b.registry(r, file.Forges))
+	}
+	b.names(file)
+	b.hosts(file)
+	return bot
+}
+
+func (b *botCheck) listen(t text) string {
+	if !t.set {
+		return defaultListen
+	}
+	_, port, err := net.SplitHostPort(t.value)
+	if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n > 65535 {
+		b.add(t, "listen is no address with a port", "write listen: 127.0.0.1:8080, or listen: :8080 for all interfaces")
+	}
+	return t.value
+}
+
+// address checks a URL. Plain http goes only where nothing secret goes, and to this machine.
+func (b *botCheck) address(t text, key string, plain bool) string {
+	if !t.set {
+		return ""
+	}
+	right := "write " + key + ": https://HOST"
+	u, err := url.Parse(t.value)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		b.add(t, key+" is no URL", right)
+	case u.User != nil:
+		b.add(t, key+" must not hold credentials", right)
+	case u.RawQuery != "" || u.Fragment != "":
+		b.add(t, key+" must end with its path, without ? and #", right)
+	case u.Scheme == "http" && !plain && !loopback(u.Hostname()):
+		b.add(t, key+" must begin with https, as tokens go there", right)
+	}
+	return t.value
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func (b *botCheck) dataDir(t text) string {
+	if strings.HasPrefix(t.value, "~") {
+		b.add(t, "~ means nothing here", "write the whole path, as dataDir: /var/lib/boatlift")
+	}
+	if dir, ok := b.env.getenv(dataDirVariable); ok && dir != "" {
+		return dir
+	}
+	return t.or(DefaultDataDir)
+}
+
+// database is the URL that package store opens. A relative file lies in the data directory.
+func (b *botCheck) database(t text, dataDir string) string {
+	const right = "write database: sqlite:boatlift.db, a file in dataDir, or leave it out"
+	scheme, name, _ := strings.Cut(t.or(defaultDatabase), ":")
+	switch {
+	case scheme == "postgres" || scheme == "postgresql":
+		b.add(t, "this version of boatlift does not know PostgreSQL yet", right)
+	case scheme != "sqlite":
+		b.add(t, "the database must be sqlite: and a file", right)
+	case name == "" || strings.HasPrefix(name, "//") || !printable(name):
+		b.add(t, "the database has no file after sqlite:", right)
+	case strings.HasPrefix(name, ":"):
+		b.add(t, "a database in memory would forget everything when the bot stops", right)
+	case !filepath.IsAbs(name):
+		name = filepath.Join(dataDir, name)
+	}
+	return "sqlite:" + name
+}
+
+var entryPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// reserved are words that a path below /hooks may mean something else by.
+func reserved(name string) bool { return name == "discover" }
+
+// names checks that every path below /hooks is one sender's.
+func (b *botCheck) names(file botFile) {
+	first := map[string]int{}
+	for _, name := range append(entryNames(file.Forges), registryNames(file.Registries)...) {
+		if !name.set {
+			continue
+		}
+		line, twice := first[name.value]
+		switch {
+		case len(name.value) > maxName || !entryPattern.MatchString(name.value):
+			b.add(name, "the name cannot be part of /hooks/NAME", "write at most 63 small letters, digits, and - between them")
+		case reserved(name.value):
+			b.add(name, "the name discover is reserved", "choose another")
+		case twice:
+			b.add(name, fmt.Sprintf("the name is taken, in line %d", line), "give each registry and forge its own name: webhooks come in at /hooks/NAME")
+		default:
+			first[name.value] = name.line
+		}
+	}
+}
+
+func entryNames(forges []forgeEntry) []text {
+	names := make([]text, len(forges))
+	for i, f := range forges {
+		names[i] = f.Name
+	}
+	return names
+}
+
+func registryNames(registries []registryEntry) []text {
+	names := make([]text, len(registries))
+	for i, r := range registries {
+		names[i] = r.Name
+	}
+	return names
+}
+
+func (b *botCheck) forge(f forgeEntry) Forge {
+	if f.AppID.set && f.AppID.value < 1 {
+		b.add(f.AppID, "appID is no App's number", "write the App ID that the App's settings show, as appID: 12345")
+	}
+	forge := Forge{
+		Name: f.Name.value, Type: f.Type.value, AppID: f.AppID.value, URL: b.address(f.URL, "url", false),
+		PrivateKey: b.secret(f.PrivateKey, "privateKey"), WebhookSecret: b.secret(f.WebhookSecret, "webhookSecret"),
+	}
+	if !forge.PrivateKey.IsZero() {
+		if block, _ := pem.Decode(forge.PrivateKey.Reveal()); block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			b.add(f.PrivateKey, "privateKey is no private key in PEM", "use the .pem file that the App's settings let you download, as it is")
+		}
+	}
+	return forge
+}
+
+func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
+	if r.Type.set && !slices.Contains(b.env.RegistryTypes, r.Type.value) {
+		b.add(r.Type, "type has no such value", choice(r.Type.value, b.env.RegistryTypes))
+	}
+	out := Registry{
+		Name: r.Name.value, Type: r.Type.value, Host: b.host(r.Host), Webhook: r.Webhook.value, Insecure: r.Insecure.value, Secret: b.secret(r.Secret, "secret"),
+	}
+	const ghcr = "ghcr"
+	switch {
+	case r.Secret.line > 0 && r.Webhook.line > 0:
+		b.add(r.Webhook, "secret and webhook exclude each other: pushes that come by a forge's webhook are proved by its webhookSecret", "leave one of the two out")
+	case r.Webhook.set && r.Type.set && r.Type.value != ghcr:
+		b.add(r.Webhook, "only registries of type ghcr send by a forge's webhook", "write secret: env:NAME instead")
+	case r.Webhook.set:
+		var names []string
+		for _, f := range forges {
+			if f.Name.set {
+				names = append(names, f.Name.value)
+			}
+		}
+		if !slices.Contains(names, r.Webhook.value) {
+			right := "add the forge under forges:, and write its name here"
+			if len(names) > 0 {
+				right = choice(r.Webhook.value, names)
+			}
+			b.add(r.Webhook, "webhook names no forge of this file", right)
+		}
+	case r.Secret.line == 0 && r.Webhook.line == 0:
+		right := "write secret: env:NAME"
+		if r.Type.value == ghcr {
+			right += ", or webhook: and the name of the forge by whose App webhook pushes come"
+		}
+		b.add(r, "secret is missing, so anybody could post pushes", right)
+	}
+	if r.Credentials != nil {
+		out.Username, out.Password = r.Credentials.Username.value, b.secret(r.Credentials.Password, "password")
+		if r.Host.line == 0 {
+			b.add(r.Credentials, "credentials need the host that they are for", "write host: registry.acme.io as images name it")
+		}
+	}
+	if r.Insecure.value && r.Host.line == 0 {
+		b.add(r.Insecure, "insecure needs the host that it is for", "write host: registry.acme.io as images name it")
+	}
+	return out
+}
+
+func (b *botCheck) host(t text) string {
+	if !t.set {
+		return ""
+	}
+	name, err := image.NewName(t.value, "x/x")
+	if err != nil {
+		b.add(t, "host is no registry's host", "write it as images name it, without https:// and path: registry.acme.io or localhost:5000")
+		return ""
+	}
+	return name.Host()
+}
+
+// hosts checks that what is said of a host is said once, and that a forge's webhook brings the pushes of one registry.
+func (b *botCheck) hosts(file botFile) {
+	credentials, webhooks := map[string]int{}, map[string]int{}
+	for _, r := range file.Registries {
+		if host := strings.ToLower(r.Host.value); r.Credentials != nil && r.Host.set {
+			if line, twice := credentials[host]; twice {
+				b.add(r.Credentials, fmt.Sprintf("the same host has credentials already, in line %d", line), "write them once")
+			} else {
+				credentials[host] = r.Credentials.line
+			}
+		}
+		if r.Webhook.set {
+			if line, twice := webhooks[r.Webhook.value]; twice {
+				b.add(r.Webhook, fmt.Sprintf("the pushes of another registry come by this webhook, in line %d", line), "write one entry for them")
+			} else {
+				webhooks[r.Webhook.value] = r.Webhook.line
+			}
+		}
+	}
+}
+
+func (b *botCheck) requirements(r requireEntry) Require {
+	out := Require{Merge: promotion.MergeMode(r.Merge.value), Rollout: r.Rollout.value, Pin: promotion.Pin(r.Pin.value)}
+	if len(r.Policies) == 0 {
+		return out
+	}
+	checker := b.env.Policies
+	if checker == nil {
+		engine, err := gate.New()
+		if err != nil {
+			b.add(r.Policies[0], "the policies that ship with the bot cannot be read: "+err.Error(), "report this")
+			return out
+		}
+		checker = engine
+	}
+	out.Policies = b.uses(r.Policies, checker)
+	for _, use := range r.Policies {
+		if use.set && needsAfter(checker, use.use) {
+			b.add(use, "the policy "+use.use.Policy+" cannot be required of every environment, as it denies in those that come after none", "write it in the repositories whose environments have after:")
+		}
+	}
+	return out
+}

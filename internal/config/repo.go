@@ -1,0 +1,344 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/promotion"
+)
+
+// What an environment is where the file does not say it.
+const (
+	defaultSettle  = 60 * time.Second
+	defaultMaxOpen = 10
+)
+
+const (
+	maxSettle       = 24 * time.Hour
+	maxMaxOpen      = 1000
+	maxEnvironments = 200
+)
+
+// ParseRepo reads the .boatlift.yaml of an infra repo. Every default is filled in. The error is an *Errors with all problems; file is
+// the name that they carry. The policies are checked by checker unless it is nil, and the whole is held against what the
+// organisation requires; the required policies are not added to those of the file.
+func ParseRepo(file string, text []byte, checker PolicyChecker, require Require) (promotion.Config, error) {
+	found := &problems{file: file}
+	root := parse(text, found)
+	switch {
+	case len(found.all) > 0:
+		return promotion.Config{}, found.err()
+	case root == nil || root.kind == nothing:
+		found.add(place{1, 1}, "the file says nothing", repoExample)
+		return promotion.Config{}, found.err()
+	}
+	var shape repoFile
+	decode(root, &shape, found, false)
+	r := repoCheck{problems: found, checker: checker, require: require}
+	cfg := r.config(shape)
+	if err := found.err(); err != nil {
+		return promotion.Config{}, err
+	}
+	return cfg, nil
+}
+
+const repoExample = "write at least environments: [{name: production, rollout: {deployment: production}}]"
+
+// repoCheck makes a Config of the shape of a file, and notes what cannot be.
+type repoCheck struct {
+	*problems
+	checker PolicyChecker
+	require Require
+}
+
+func (r *repoCheck) config(file repoFile) promotion.Config {
+	if len(file.Environments) == 0 {
+		if len(r.all) == 0 {
+			r.add(file, "there are no environments", repoExample)
+		}
+		return promotion.Config{}
+	}
+	if len(file.Environments) > maxEnvironments {
+		r.add(file.Environments[maxEnvironments], fmt.Sprintf("there are more than %d environments", maxEnvironments), "divide them among several repositories")
+		return promotion.Config{}
+	}
+	var cfg promotion.Config
+	for _, e := range file.Environments {
+		cfg.Environments = append(cfg.Environments, r.environment(e))
+	}
+	r.names(file.Environments)
+	r.overlaps(file.Environments, cfg.Environments)
+	r.order(file.Environments, cfg.Environments)
+	return cfg
+}
+
+func (r *repoCheck) environment(e environment) promotion.Environment {
+	env := promotion.Environment{
+		Name:     e.Name.value,
+		Path:     r.path(e.Path),
+		After:    r.after(e),
+		Rollout:  r.rollout(e.Rollout),
+		Policies: r.uses(e.Policies, r.checker),
+		Pin:      promotion.Pin(e.Pin.or(string(promotion.PinTagAndDigest))),
+		Merge:    promotion.MergeMode(e.Merge.or(string(promotion.MergeManual))),
+		GroupAll: e.Group.all,
+		Groups:   r.groups(e.Group),
+		Together: e.Together.value,
+		Settle:   defaultSettle,
+		Mode:     promotion.Mode(e.Mode.or(string(promotion.Propose))),
+		MaxOpen:  defaultMaxOpen,
+	}
+	env.Images = r.images(e, env.Pin)
+	if e.Settle.set {
+		env.Settle = e.Settle.value
+		switch {
+		case e.Together.value:
+			r.add(e.Settle, "settle says how long to wait for the other images, and together that there is no end to it", "leave one of the two out")
+		case env.Settle > maxSettle:
+			r.add(e.Settle, "settle is longer than a day", "write a time in which the images of one build are pushed, as settle: 5m; to wait until all are there, together: true")
+		}
+	}
+	if e.MaxOpen.set {
+		if e.MaxOpen.value > maxMaxOpen {
+			r.add(e.MaxOpen, fmt.Sprintf("maxOpen is more than %d", maxMaxOpen), "write maxOpen: 0 for no limit")
+		}
+		env.MaxOpen = int(e.MaxOpen.value)
+	}
+	if len(e.Verify) > 0 {
+		r.add(e.Verify[0], "this version of boatlift does not read the statuses of verify yet, so nothing would ever be verified",
+			"leave it out; in the environments that come after, policies: [{soak: {for: 30m}}] gives tests the time to fail")
+	}
+	r.require.check(r.problems, e, env.Merge, env.Pin)
+	return env
+}
+
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+
+const maxName = 63
+
+// names checks that environments can be told apart, also where case does not count.
+func (r *repoCheck) names(environments []environment) {
+	first := map[string]environment{}
+	for _, e := range environments {
+		name := e.Name.value
+		if !e.Name.set {
+			continue
+		}
+		if len(name) > maxName || !namePattern.MatchString(name) {
+			r.add(e.Name, "the name "+shown(name)+" cannot be that of an environment", "write at most 63 letters, digits, and . _ - between them")
+		}
+		key := strings.ToLower(name)
+		if before, twice := first[key]; twice {
+			r.add(e.Name, fmt.Sprintf("another environment is called %s, in line %d", before.Name.value, before.Name.line), "give each its own name")
+			continue
+		}
+		first[key] = e
+	}
+}
+
+func (r *repoCheck) path(t text) string {
+	p := t.value
+	if !t.set || p == "." {
+		return ""
+	}
+	const right = "write a folder from the top of the repository, as path: overlays/production"
+	clean := path.Clean(strings.ReplaceAll(p, `\`, "/"))
+	switch {
+	case !printable(p):
+		r.add(t, "the path has characters that cannot be seen", right)
+	case strings.HasPrefix(p, "/"), strings.HasPrefix(p, "~"), len(p) > 1 && p[1] == ':':
+		r.add(t, "the path must begin at the top of the repository", right)
+	case clean == ".." || strings.HasPrefix(clean, "../"):
+		r.add(t, "the path leads out of the repository", right)
+	case strings.ContainsAny(p, "*?["):
+		r.add(t, "the path is a pattern", "write one folder; everything below it belongs to the environment")
+	case slices.Contains(strings.Split(clean, "/"), ".git"):
+		r.add(t, "the path leads into .git", right)
+	case clean != p:
+		if clean == "." {
+			r.add(t, "the path "+shown(p)+" is not in its shortest form", "leave it out for the whole repository")
+			break
+		}
+		r.add(t, "the path "+shown(p)+" is not in its shortest form", "write path: "+clean)
+	default:
+		return p
+	}
+	return clean
+}
+
+// overlaps checks that no file belongs to two environments.
+func (r *repoCheck) overlaps(shapes []environment, environments []promotion.Environment) {
+	subtree := func(e promotion.Environment) string {
+		if e.Path == "" {
+			return "the whole repository"
+		}
+		return e.Path
+	}
+	for i, e := range environments {
+		for j, other := range environments[:i] {
+			if !e.Contains(other.Path) && !other.Contains(e.Path) && e.Path != "" && other.Path != "" {
+				continue
+			}
+			var where placed = shapes[i].Path
+			if !shapes[i].Path.set {
+				where = shapes[i]
+			}
+			r.add(where, fmt.Sprintf("the environments %s (%s, in line %d) and %s (%s) overlap", other.Name, subtree(other), shapes[j].line, e.Name, subtree(e)),
+				"give each a path of its own, none inside of another")
+			break
+		}
+	}
+}
+
+func (r *repoCheck) rollout(o *rollout) promotion.Rollout {
+	if o == nil {
+		return promotion.Rollout{}
+	}
+	const right = "write rollout: {deployment: production}, with the name of the deployment at the forge, or rollout: {merge: true}"
+	given := 0
+	for _, set := range []bool{o.Deployment.line > 0, o.Workflow.line > 0, o.Merge.line > 0} {
+		if set {
+			given++
+		}
+	}
+	switch {
+	case given == 0:
+		r.add(o, "rollout is empty", right)
+	case given > 1:
+		r.add(o, "rollout must name one kind of evidence, and names "+fmt.Sprint(given), right)
+	case o.Workflow.set:
+		r.add(o.Workflow, "this version of boatlift does not read the runs of workflows yet, so no rollout would ever be seen",
+			"let the workflow's job report a deployment (environment: NAME in the job at GitHub) and write rollout: {deployment: NAME}")
+	case o.Merge.set && !o.Merge.value:
+		r.add(o.Merge, "merge can only be true here", "leave rollout out where nothing tells how it went; it then counts as unknown")
+	case o.Deployment.set && (len(o.Deployment.value) > 255 || !printable(o.Deployment.value)):
+		r.add(o.Deployment, "this cannot be the name of a deployment", right)
+	}
+	return promotion.Rollout{Deployment: o.Deployment.value, Merge: o.Merge.value}
+}
+
+// images reads the rules, the most specific first: the first that matches counts.
+func (r *repoCheck) images(e environment, pin promotion.Pin) []promotion.ImageRule {
+	var rules []promotion.ImageRule
+	first := map[string]int{}
+	for _, i := range e.Images {
+		if !i.Image.set {
+			continue
+		}
+		pattern, err := image.ParsePattern(i.Image.value)
+		if err != nil {
+			r.wrong(i.Image, err)
+			continue
+		}
+		if line, twice := first[pattern.String()]; twice {
+			r.add(i.Image, fmt.Sprintf("the same images have a rule in line %d", line), "write one rule for them")
+		}
+		first[pattern.String()] = i.Image.line
+		rules = append(rules, promotion.ImageRule{Image: pattern, Tags: r.tags(i.Tags, pin)})
+	}
+	slices.SortStableFunc(rules, func(a, b promotion.ImageRule) int { return image.ComparePatterns(a.Image, b.Image) })
+	return rules
+}
+
+func (r *repoCheck) tags(t *tags, pin promotion.Pin) image.Rule {
+	if t == nil {
+		return image.Rule{}
+	}
+	const right = "write tags: {semver: \">=1.0.0\"}, or {regex: …, order: numeric}, or {follow: stable}"
+	given := 0
+	for _, one := range []text{t.Semver, t.Regex, t.Follow} {
+		if one.line > 0 {
+			given++
+		}
+	}
+	var rule image.Rule
+	var err error
+	where := t.Semver
+	switch {
+	case given > 1:
+		r.add(t, "tags must be one rule, and is several", right)
+		return rule
+	case given == 0 && t.Order.line > 0:
+		r.add(t.Order, "order ranks the tags that a regex matches, and there is none", "write {regex: 'build-(\\d+)', order: numeric}")
+		return rule
+	case given == 0:
+		r.add(t, "tags is empty", right+", or leave it out")
+		return rule
+	case t.Order.line > 0 && t.Regex.line == 0:
+		r.add(t.Order, "order belongs to regex", "leave it out; a semver rule ranks by version, and a followed tag has no order")
+		return rule
+	case t.Semver.set:
+		rule, err = image.Semver(t.Semver.value)
+	case t.Regex.set:
+		where = t.Regex
+		if t.Order.line > 0 && !t.Order.set {
+			return rule // which has been said
+		}
+		rule, err = image.Regex(t.Regex.value, image.Order(t.Order.value))
+	case t.Follow.set:
+		where = t.Follow
+		rule, err = image.Follow(t.Follow.value)
+		if err == nil && pin == promotion.PinTag {
+			r.add(where, "a moving tag is followed by its digest, and pin: tag would never write one", "write pin: tag+digest")
+		}
+	}
+	if err != nil {
+		r.wrong(where, err)
+	}
+	return rule
+}
+
+// wrong notes an error of package image.
+func (p *problems) wrong(where placed, err error) {
+	right := ""
+	if hint, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		right = hint.Hint()
+	}
+	p.add(where, err.Error(), right)
+}
+
+var memberPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?$`)
+
+// groups reads the lists of images that move together.
+func (r *repoCheck) groups(g group) [][]string {
+	var groups [][]string
+	first := map[string]int{}
+	for _, members := range g.groups {
+		var names []string
+		for _, m := range members {
+			if !m.set {
+				continue
+			}
+			name := strings.ToLower(m.value)
+			if host, _, ok := strings.Cut(name, "/"); ok && (strings.ContainsAny(host, ".:") || host == "localhost") {
+				if full, err := image.ParseName(name); err == nil {
+					name = string(full)
+				}
+			}
+			_, err := image.ParseName(name)
+			switch line, twice := first[name]; {
+			case err != nil || !memberPattern.MatchString(name):
+				r.add(m, shown(m.value)+" is no image's name", "write its last element or all of it, without a tag: web, shop/web or registry.acme.io/shop/web")
+			case twice:
+				r.add(m, fmt.Sprintf("the image is in a group already, in line %d", line), "write it once")
+			default:
+				first[name] = m.line
+				names = append(names, name)
+			}
+		}
+		groups = append(groups, names)
+	}
+	if g.set && !g.all && len(groups) == 0 && len(r.all) == 0 {
+		r.add(g, "group is empty", groupRight)
+	}
+	return groups
+}

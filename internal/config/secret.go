@@ -1,0 +1,143 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"regexp"
+	"strings"
+)
+
+const redacted = "[redacted]"
+
+// Secret is a value that must not be seen. However it is printed, logged or encoded, [redacted] comes out; Reveal alone has it.
+type Secret struct{ value []byte }
+
+// NewSecret hides a value.
+func NewSecret(value []byte) Secret { return Secret{bytes.Clone(value)} }
+
+// Reveal is the secret itself.
+func (s Secret) Reveal() []byte { return bytes.Clone(s.value) }
+
+// IsZero tells that there is no secret.
+func (s Secret) IsZero() bool { return len(s.value) == 0 }
+
+func (s Secret) String() string { return redacted }
+
+// GoString hides it from %#v.
+func (s Secret) GoString() string { return redacted }
+
+// Format hides it from every verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// LogValue hides it from package slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText hides it from encoders of text.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// MarshalJSON hides it from JSON.
+func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
+
+// MarshalYAML hides it from YAML.
+func (s Secret) MarshalYAML() (any, error) { return redacted, nil }
+
+// secretSource is where the file says that a secret is.
+type secretSource struct {
+	place
+	set  bool
+	kind string // env or file
+	name string
+}
+
+const secretRight = "write env:NAME for an environment variable, or file:/path for a file"
+
+func (s *secretSource) read(d *decoder, n *node, f field) {
+	if n.kind != scalarText { // of which nothing is repeated, also not that it is a number
+		d.add(n, f.key+" must be text that says where the secret is", secretRight)
+		return
+	}
+	kind, name, found := strings.Cut(n.value.(string), ":")
+	switch {
+	case !found || (kind != "env" && kind != "file"):
+		d.add(n, f.key+" must not stand in the file itself", secretRight)
+	case kind == "env" && !envPattern.MatchString(name):
+		d.add(n, f.key+" names no environment variable after env:", "write env:NAME, with letters, digits and _")
+	case kind == "file" && (strings.TrimSpace(name) == "" || strings.ContainsRune(name, 0)):
+		d.add(n, f.key+" names no file after file:", "write file:/path")
+	default:
+		s.set, s.kind, s.name = true, kind, name
+	}
+}
+
+var (
+	envPattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	upperPattern = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+)
+
+const maxSecret = 64 << 10
+
+// secret reads a secret from where it is. What cannot be read, or is empty, is a problem: an empty secret proves nobody.
+func (b *botCheck) secret(s secretSource, key string) Secret {
+	if !s.set {
+		return Secret{}
+	}
+	var value []byte
+	if s.kind == "env" {
+		variable := "the environment variable of " + key
+		if upperPattern.MatchString(s.name) { // anything else may be the secret itself, written there by mistake
+			variable = "the environment variable " + s.name
+		}
+		text, ok := b.env.getenv(s.name)
+		if !ok {
+			b.add(s, variable+" is not set", "set it where the bot is started")
+			return Secret{}
+		}
+		if value = trimmed([]byte(text)); len(value) == 0 {
+			b.add(s, variable+" is empty", "set it to the secret: without one anybody could do what it protects")
+			return Secret{}
+		}
+	} else {
+		text, err := b.env.readFile(s.name)
+		if err != nil {
+			b.add(s, "the file of "+key+" cannot be read: "+reason(err), "name a file that the bot may read; a relative path begins at the folder of this file")
+			return Secret{}
+		}
+		if value = trimmed(text); len(value) == 0 {
+			b.add(s, "the file of "+key+" is empty", "write the secret into it: without one anybody could do what it protects")
+			return Secret{}
+		}
+	}
+	if len(value) > maxSecret {
+		b.add(s, fmt.Sprintf("%s is larger than %d KiB", key, maxSecret>>10), "see whether it is the right one")
+		return Secret{}
+	}
+	return NewSecret(value)
+}
+
+// trimmed leaves out the line ends that editors and echo add, and everything where nothing but blanks is left.
+func trimmed(value []byte) []byte {
+	if len(bytes.TrimSpace(value)) == 0 {
+		return nil
+	}
+	return bytes.TrimRight(value, "\r\n")
+}
+
+// reason is why a file cannot be read, without its name: it may be the secret, written there by mistake.
+func reason(err error) string {
+	if inner, ok := errors.AsType[*fs.PathError](err); ok {
+		err = inner.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no such file"
+	case errors.Is(err, fs.ErrPermission):
+		return "it may not be read by this user"
+	default:
+		return err.Error()
+	}
+}

@@ -265,3 +265,10 @@ type Webhook interface {
 	// body is not what its header says.
 	Decode(header http.Header, body []byte) (Event, error)
 }
+
+// Redeliverer is a forge that remembers the webhooks it could not deliver and sends them again when asked. Nothing depends on it: it
+// only makes good sooner what a turn would notice anyway, and brings pushes that the forge's own registry told of.
+type Redeliverer interface {
+	// Redeliver asks for every webhook since a moment of which no attempt arrived, and tells how many there were.
+	Redeliver(ctx context.Context, since time.Time) (int, error)
+}

@@ -92,7 +92,7 @@ func (r *Reconciler) Run(ctx context.Context, owner string) error {
 	r.owner = owner
 	keys := make([]promotion.RepoKey, 0, len(r.Forges))
 	for name := range r.Forges {
-		keys = append(keys, store.DiscoverKey(name))
+		keys = append(keys, store.DiscoverKey(name), store.SweepKey(name))
 	}
 	repos, err := r.Store.Repos(ctx)
 	if err != nil {
@@ -209,6 +209,9 @@ func (r *Reconciler) do(ctx context.Context, claim *store.Claim) (finish store.F
 	if ok && name == "discover" {
 		return r.discover(ctx, id)
 	}
+	if ok && name == "sweep" {
+		return r.sweep(ctx, id)
+	}
 	f, known := r.Forges[name]
 	if !known {
 		return store.Finish{}, r.Store.SetRepoState(ctx, claim.Repo, store.RepoParked, "boatlift.yaml names no forge "+name)
@@ -237,6 +240,28 @@ func (r *Reconciler) discover(ctx context.Context, name string) (store.Finish, e
 	}
 	r.Log.Info("looked for repositories", "forge", name, "found", len(repos), "new or changed", len(woken))
 	return store.Finish{WakeAt: r.Now().Add(time.Hour)}, nil
+}
+
+// How often lost webhooks are looked for, and how far back. GitHub keeps them for three days.
+const (
+	sweepEvery = 5 * time.Minute
+	sweepBack  = 72 * time.Hour
+)
+
+// sweep asks a forge for the webhooks that did not arrive, such as those sent while no bot ran.
+func (r *Reconciler) sweep(ctx context.Context, name string) (store.Finish, error) {
+	f, ok := r.Forges[name].(forge.Redeliverer)
+	if !ok {
+		return store.Finish{}, nil
+	}
+	n, err := f.Redeliver(ctx, r.Now().Add(-sweepBack))
+	if err != nil {
+		return store.Finish{}, fmt.Errorf("ask %s for lost webhooks: %w", name, err)
+	}
+	if n > 0 {
+		r.Log.Info("asked for webhooks that had not arrived", "forge", name, "webhooks", n)
+	}
+	return store.Finish{WakeAt: r.Now().Add(sweepEvery)}, nil
 }
 
 func recordOf(forgeName string, repo forge.Repository) store.Repo {

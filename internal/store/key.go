@@ -16,3 +16,6 @@ func KeyOf(forge string, id int64) RepoKey {
 
 // DiscoverKey is the pseudo repo whose work is to look for a forge's installations and their repositories.
 func DiscoverKey(forge string) RepoKey { return RepoKey("discover/" + forge) }
+
+// SweepKey is the pseudo repo whose work is to ask a forge for the webhooks that did not arrive.
+func SweepKey(forge string) RepoKey { return RepoKey("sweep/" + forge) }

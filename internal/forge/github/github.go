@@ -58,8 +58,9 @@ type Forge struct {
 }
 
 var (
-	_ forge.Forge   = (*Forge)(nil)
-	_ forge.Webhook = (*Forge)(nil)
+	_ forge.Forge       = (*Forge)(nil)
+	_ forge.Webhook     = (*Forge)(nil)
+	_ forge.Redeliverer = (*Forge)(nil)
 )
 
 // place is where a repository was last seen.

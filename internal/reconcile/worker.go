@@ -53,6 +53,7 @@ type Options struct {
 type Reconciler struct {
 	Options
 	owner string
+	swept sync.Map // names of the forges that were swept once
 }
 
 // ConfigFile is the name of the file in an infra repo that turns the bot on.
@@ -245,7 +246,8 @@ func (r *Reconciler) discover(ctx context.Context, name string) (store.Finish, e
 // How often lost webhooks are looked for, and how far back. GitHub keeps them for three days.
 const (
 	sweepEvery = 5 * time.Minute
-	sweepBack  = 72 * time.Hour
+	sweepBack  = time.Hour
+	sweepStart = 72 * time.Hour // by the first sweep of a process, as nobody may have listened before
 )
 
 // sweep asks a forge for the webhooks that did not arrive, such as those sent while no bot ran.
@@ -254,10 +256,15 @@ func (r *Reconciler) sweep(ctx context.Context, name string) (store.Finish, erro
 	if !ok {
 		return store.Finish{}, nil
 	}
-	n, err := f.Redeliver(ctx, r.Now().Add(-sweepBack))
+	back := sweepBack
+	if _, done := r.swept.Load(name); !done {
+		back = sweepStart
+	}
+	n, err := f.Redeliver(ctx, r.Now().Add(-back))
 	if err != nil {
 		return store.Finish{}, fmt.Errorf("ask %s for lost webhooks: %w", name, err)
 	}
+	r.swept.Store(name, true)
 	if n > 0 {
 		r.Log.Info("asked for webhooks that had not arrived", "forge", name, "webhooks", n)
 	}

@@ -66,6 +66,9 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err == nil {
 		err = s.migrate(ctx)
 	}
+	if err == nil && scheme == "sqlite" {
+		err = s.takeOver(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

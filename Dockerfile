@@ -6,7 +6,7 @@
 #   docker build --build-arg VERSION=0.1.0 --tag registry.example.com/boatlift:0.1.0 .
 #   docker run --read-only --cap-drop=ALL --publish 8080:8080 --volume boatlift:/data --volume "$PWD":/etc/boatlift:ro IMAGE
 #
-# The folder at /etc/boatlift has the boatlift.yaml, with `dataDir: /data`.
+# The folder at /etc/boatlift has the boatlift.yaml, with `listen: ":8080"`.
 
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
@@ -26,7 +26,7 @@ COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
 WORKDIR /data
 VOLUME /data
-# Where commands such as `docker exec NAME /boatlift status` look for the running bot.
+# For the bot, and for commands such as `docker exec NAME /boatlift status`.
 ENV BOATLIFT_DATA=/data
 EXPOSE 8080
 ENTRYPOINT ["/boatlift"]

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +24,7 @@ import (
 type Bot struct {
 	dir, path, apiURL string
 	appID             int64
+	more              string // added to the configuration
 	log               io.Writer
 
 	mu     sync.Mutex
@@ -58,7 +61,7 @@ forges:
     webhookSecret: file:webhook-secret
     url: %s
 log: {format: json, level: debug}
-`, b.listen, b.DataDir(), b.appID, b.apiURL)
+%s`, b.listen, b.DataDir(), b.appID, b.apiURL, b.more)
 }
 
 // Start runs the process and waits until it listens. Started again, it has its old address.
@@ -168,12 +171,23 @@ func (b *Bot) Command(ctx context.Context, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// Status asks the running bot for its status.
-func (b *Bot) Status(ctx context.Context) (dashboard.Status, error) {
-	var s dashboard.Status
-	text, err := b.Command(ctx, "status", "--json")
+// Status asks the running bot for its status, over its socket, as boatlift status does.
+func (b *Bot) Status(ctx context.Context) (status dashboard.Status, err error) {
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(b.DataDir(), "boatlift.sock"))
+	}}}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://boatlift/api/v1/status", http.NoBody)
 	if err != nil {
-		return s, err
+		return status, err
 	}
-	return s, json.Unmarshal([]byte(text), &s)
+	answer, err := client.Do(req)
+	if err != nil {
+		return status, err
+	}
+	defer func() { err = errors.Join(err, answer.Body.Close()) }()
+	if answer.StatusCode != http.StatusOK {
+		return status, fmt.Errorf("the bot answered %s", answer.Status)
+	}
+	return status, json.NewDecoder(answer.Body).Decode(&status)
 }

@@ -35,6 +35,8 @@ type Options struct {
 	Config map[string]string
 	// Files are added to both repositories.
 	Files map[string][]byte
+	// BotConfig is added to the end of the bot's boatlift.yaml, for keys that the stage does not set itself.
+	BotConfig string
 }
 
 // Stage is a running registry, forge and bot.
@@ -92,7 +94,7 @@ func (s *Stage) prepareBot() (*Bot, error) {
 			return nil, err
 		}
 	}
-	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0"}
+	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: s.opts.BotConfig}
 	return b, nil
 }
 

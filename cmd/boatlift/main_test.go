@@ -1,0 +1,89 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/boatlift/boatlift/cmd/sandbox/stage"
+	"github.com/boatlift/boatlift/internal/render"
+)
+
+// TestMain makes this program be boatlift when it is called by that name, for scripts and for the bot of a stage, and the child in which
+// the forge's pipelines render.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == render.ChildCommand {
+		os.Exit(render.ChildMain(os.Stdin, os.Stdout))
+	}
+	testscript.Main(m, map[string]func(){"boatlift": main})
+}
+
+// TestScripts runs testdata/script: the program as a user types it, and the bot among a registry, a forge and people.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	webhooks, err := filepath.Abs(filepath.Join("..", "..", "testdata", "webhooks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"), RequireExplicitExec: true, RequireUniqueNames: true,
+		Cmds: commands(),
+		Setup: func(env *testscript.Env) error {
+			p := &play{env: env}
+			env.Defer(p.end)
+			env.Values[playKey{}] = p
+			env.Setenv("WEBHOOKS", webhooks)
+			env.Setenv("TZ", "UTC")
+			return nil
+		},
+	})
+}
+
+// program is boatlift as a file, to be run as a process.
+func program(t testing.TB) string {
+	t.Helper()
+	path, err := exec.LookPath("boatlift")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// set sets a stage that ends with the test. Its folder has a short name, as a socket lies in it.
+func set(t testing.TB, o stage.Options) *stage.Stage {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "bl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Dir, o.BotPath = dir, program(t)
+	s, err := stage.Start(t.Context(), o)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, botLog(dir))
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(botLog(dir))
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// botLog is the end of a bot's log.
+func botLog(dir string) string {
+	const most = 16 << 10
+	text, err := os.ReadFile(filepath.Join(dir, "bot", "bot.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return "the end of the bot's log:\n" + string(text[max(0, len(text)-most):])
+}

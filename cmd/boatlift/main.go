@@ -116,7 +116,7 @@ request per environment, and shows in each whether it may go.
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(
-		newServe(), newCheck(), newStatus(), newWhy(), newHold(), newLift(), newSet(), newHooks(), newPolicy(), newSchema(), newVersion(),
+		newServe(), newCheck(), newStatus(), newWhy(), newHold(), newLift(), newResume(), newSet(), newHooks(), newPolicy(), newSchema(), newVersion(),
 	)
 	return root
 }

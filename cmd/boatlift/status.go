@@ -251,6 +251,27 @@ func newLift() *cobra.Command {
 	return cmd
 }
 
+func newResume() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "resume", Short: "Go on after the bot's database was lost",
+		Long: `Go on after the bot's database was lost. A bot that finds branches of its own which it does
+not remember only observes, because it does not know any more what people had rejected
+or held. Look at the open pull requests, close what should not go, then resume.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var done dashboard.HoldAnswer
+			if err := ask(cmd.Context(), dataDir(dir), http.MethodPost, "/resumes", dashboard.ResumeRequest{Actor: whoami()}, &done); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), shown(done.Done))
+			return nil
+		},
+	}
+	dataFlag(cmd, &dir)
+	return cmd
+}
+
 func holdOrLift(cmd *cobra.Command, dir, path string, req dashboard.HoldRequest) error {
 	var done dashboard.HoldAnswer
 	if err := ask(cmd.Context(), dataDir(dir), http.MethodPost, path, req, &done); err != nil {

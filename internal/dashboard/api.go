@@ -43,6 +43,7 @@ func (a *API) Routes() chi.Router {
 	mux.Get("/why", answer(a, func(r *http.Request) (any, error) { return a.Why(r.Context(), r.URL.Query().Get("about")) }))
 	mux.Post("/holds", answer(a, a.hold))
 	mux.Post("/lifts", answer(a, a.lift))
+	mux.Post("/resumes", answer(a, a.resume))
 	return mux
 }
 

@@ -170,6 +170,10 @@ type Hold struct {
 	At          time.Time    `json:"at"`
 }
 
+// LostReason is the reason of the holds that a bot makes when it finds its own branches in a repository which it does not remember.
+const LostReason = "the bot found branches of its own that it does not remember, as after its database was lost, so it does not know what people " +
+	"had rejected or held; look at the open pull requests, then run boatlift resume"
+
 // Covers tells whether the hold keeps the image.
 func (h Hold) Covers(environment string, name image.Name) bool {
 	return h.Environment == environment && (len(h.Images) == 0 || slices.Contains(h.Images, name))

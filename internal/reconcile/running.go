@@ -48,7 +48,7 @@ func (t *turn) runningOf(ctx context.Context, env promotion.Environment, before 
 	switch {
 	case env.Rollout.Merge:
 		now.SHA, now.State, now.At = string(t.base), string(forge.RolloutSucceeded), t.now
-		if before.SHA == now.SHA {
+		if before.SHA == now.SHA && !before.At.IsZero() {
 			now.At = before.At
 		}
 		now.Images = runningImages(env.Name, t.world.Listings, before, now.At)

@@ -37,7 +37,8 @@ type turn struct {
 	world       promotion.World
 	tags        []store.Tag // newly read from registries
 	running     []promotion.Running
-	runsChanged []string // environments whose running images or rollout changed
+	runsChanged []string         // environments whose running images or rollout changed
+	lostHolds   []promotion.Hold // made by this turn because the database was lost
 	permissions map[string]forge.Permission
 	wakes       []time.Time
 }
@@ -102,6 +103,7 @@ func (t *turn) observeAndPlan(ctx context.Context) (promotion.Decision, error) {
 			return promotion.Decision{}, err
 		}
 	}
+	t.holdIfLost()
 	for range 50 {
 		d := promotion.Plan(t.world)
 		if len(d.Asks) == 0 {
@@ -273,6 +275,10 @@ func (t *turn) record(ctx context.Context, d promotion.Decision) ([]promotion.Re
 		}
 		for _, pr := range linked {
 			tx.SavePromotion(pr)
+		}
+		for _, h := range t.lostHolds {
+			tx.AddHold(h)
+			tx.Audit(t.audit("boatlift", "held", h.Environment, h))
 		}
 		for _, a := range d.Actions {
 			if h, ok := a.(promotion.AddHold); ok {

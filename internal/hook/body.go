@@ -50,7 +50,9 @@ var errNoMemory = errors.New("the bodies under way are too large together")
 // tooLargeError reports a body above the limit.
 type tooLargeError struct{ limit int64 }
 
-func (e *tooLargeError) Error() string { return fmt.Sprintf("the body is larger than %d bytes", e.limit) }
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("the body is larger than %d bytes", e.limit)
+}
 
 // read reads a body within its limit, its time and the memory that is left. What it takes of that is in proportion to what has come, not
 // to what was announced. release gives it back, and is never nil.
@@ -61,8 +63,8 @@ func (r *Receiver) read(w http.ResponseWriter, req *http.Request, limit int64) (
 		return nil, release, &tooLargeError{limit}
 	}
 	// A writer that has no deadlines is none of a network connection, and cannot be slow.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(r.patience))
+	// The next request's deadlines are the server's again.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.patience))
 	in := http.MaxBytesReader(w, req.Body, limit)
 	const first = 8 << 10
 	for {
@@ -85,8 +87,6 @@ func (r *Receiver) read(w http.ResponseWriter, req *http.Request, limit int64) (
 		var tooLarge *http.MaxBytesError
 		switch {
 		case err == io.EOF:
-			// Lifted, since the server watches the connection by reading on, and would take the deadline for its end.
-			_ = control.SetReadDeadline(time.Time{})
 			return body, release, nil
 		case errors.As(err, &tooLarge):
 			return nil, release, &tooLargeError{limit}

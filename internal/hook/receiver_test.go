@@ -497,8 +497,8 @@ func TestSecretsAreNowhere(t *testing.T) {
 		envelope("{").with("Cookie", other),
 		hubPush("ghcr", "1").with("X-Hub-Signature-256", other).with("X-GitHub-Delivery", other),
 		happened(t, "app", eventOfKind("panic")).with("X-Token", other),
-		request{path: "/hooks/" + other, body: other},
-		request{path: "/hooks/app/" + other, body: strings.Repeat(other, 2<<20)},
+		{path: "/hooks/" + other, body: other},
+		{path: "/hooks/app/" + other, body: strings.Repeat(other, 2<<20)},
 	} {
 		if w := s.send(r); strings.Contains(w.Body.String(), other) || strings.Contains(w.Body.String(), secret) {
 			t.Errorf("the answer %q has a secret", w.Body)
@@ -541,4 +541,3 @@ func TestEndpointsAreChecked(t *testing.T) {
 		t.Errorf("a sender that is not configured is answered %d; want 401", w.Code)
 	}
 }
-

@@ -101,8 +101,11 @@ func check(cmd *cobra.Command, dir string, asJSON bool) error {
 	} else {
 		printCheck(cmd.OutOrStdout(), report)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return &configError{err}
+	for _, err := range errs {
+		say(cmd.ErrOrStderr(), err)
+	}
+	if len(errs) > 0 {
+		return silent(exitConfig)
 	}
 	return nil
 }

@@ -11,12 +11,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	_ "golang.org/x/crypto/x509roots/fallback" // roots for an image that has none
 
+	"github.com/boatlift/boatlift/internal/config"
 	"github.com/boatlift/boatlift/internal/render"
 )
 
@@ -57,7 +57,16 @@ type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) exitCode() int { return exitUsage }
-func (e *usageError) Hint() string  { return "boatlift --help" }
+
+// helpError names the help of the command whose line is wrong.
+type helpError struct {
+	err     error
+	command string
+}
+
+func (e *helpError) Error() string { return e.err.Error() }
+func (e *helpError) Unwrap() error { return e.err }
+func (e *helpError) Hint() string  { return e.command + " --help tells how it is used" }
 
 // silent ends the program with a code after everything has been said.
 type silent int
@@ -69,32 +78,64 @@ func (s silent) exitCode() int { return int(s) }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot(stdin, stdout, stderr)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	began := false
+	beforeRun(root, func() { began = true })
+	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
+	}
+	if !began { // cobra's errors have no types, but all of them come before a command begins
+		err = &usageError{err}
+	}
+	var usage *usageError
+	if errors.As(err, &usage) {
+		err = &helpError{err, command.CommandPath()}
 	}
 	var s silent
 	if !errors.As(err, &s) {
 		say(stderr, err)
 	}
 	var c coder
-	switch {
-	case errors.As(err, &c):
+	if errors.As(err, &c) {
 		return c.exitCode()
-	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "unknown flag"), strings.HasPrefix(err.Error(), "required flag"),
-		strings.HasPrefix(err.Error(), "unknown shorthand"), strings.HasPrefix(err.Error(), "accepts "), strings.HasPrefix(err.Error(), "requires "):
-		return exitUsage // cobra's errors have no types
-	default:
-		return exitFailed
+	}
+	return exitFailed
+}
+
+// beforeRun has a function called when a command begins its work: after the command line was found to be right.
+func beforeRun(cmd *cobra.Command, do func()) {
+	if work := cmd.RunE; work != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			do()
+			return work(cmd, args)
+		}
+	}
+	for _, c := range cmd.Commands() {
+		beforeRun(c, do)
 	}
 }
 
-// say writes an error as two lines: what happened, and what to do.
+// say writes an error as two lines: what happened, and what to do. Of a configuration file each problem gets its own two.
 func say(w io.Writer, err error) {
-	fmt.Fprintf(w, "boatlift: %v\n", err)
+	var wrong *config.Errors
+	if errors.As(err, &wrong) {
+		for _, p := range wrong.Problems {
+			tell(w, fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.What), p.Right)
+		}
+		return
+	}
 	var h hinter
-	if errors.As(err, &h) && h.Hint() != "" {
-		fmt.Fprintf(w, "  %s\n", h.Hint())
+	hint := ""
+	if errors.As(err, &h) {
+		hint = h.Hint()
+	}
+	tell(w, err.Error(), hint)
+}
+
+func tell(w io.Writer, what, hint string) {
+	fmt.Fprintf(w, "boatlift: %s\n", what)
+	if hint != "" {
+		fmt.Fprintf(w, "  %s\n", hint)
 	}
 }
 
@@ -114,7 +155,6 @@ request per environment, and shows in each whether it may go.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(
 		newServe(), newCheck(), newStatus(), newWhy(), newHold(), newLift(), newResume(), newSet(), newHooks(), newPolicy(), newSchema(), newVersion(),
 	)

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,9 +24,13 @@ import (
 // socketName is the socket in the data directory over which commands ask the running bot.
 const socketName = "boatlift.sock"
 
-// dataFlag tells commands where the running bot keeps its data.
-func dataFlag(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "data", "", "data directory of the running bot (default $BOATLIFT_DATA, else dataDir of ./boatlift.yaml, else boatlift-data)")
+// running is where the bot that is asked can be found.
+type running struct{ data, server string }
+
+// flags tell commands where the running bot is.
+func (b *running) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&b.data, "data", "", "data directory of the running bot (default $BOATLIFT_DATA, else dataDir of ./boatlift.yaml, else boatlift-data)")
+	cmd.Flags().StringVar(&b.server, "server", "", "address of a bot on another machine, such as https://boatlift.acme.io; its token is in $BOATLIFT_TOKEN")
 }
 
 // dataDir is the flag's value, or what the flag's text promises.
@@ -45,11 +51,11 @@ func dataDir(flag string) string {
 
 // noBotError is a bot that does not answer.
 type noBotError struct {
-	socket string
-	err    error
+	where string
+	err   error
 }
 
-func (e *noBotError) Error() string { return "the bot cannot be reached at " + e.socket }
+func (e *noBotError) Error() string { return "the bot cannot be reached at " + e.where }
 func (e *noBotError) Unwrap() error { return e.err }
 func (e *noBotError) exitCode() int { return exitNoBot }
 func (e *noBotError) Hint() string {
@@ -63,14 +69,42 @@ func (e *noBotError) Hint() string {
 	}
 }
 
-// ask sends one request to the running bot and decodes its answer into result.
-func ask(ctx context.Context, dir, method, path string, body, result any) error {
-	socket := filepath.Join(dir, socketName)
-	client := &http.Client{
-		Timeout: 30 * time.Second,
-		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+// client is how the bot is asked: over its socket, or with a token over the network.
+func (b running) client() (client *http.Client, base, where string, err error) {
+	if b.server == "" {
+		socket := filepath.Join(dataDir(b.data), socketName)
+		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		}},
+		}
+		return &http.Client{Timeout: askTimeout, Transport: &http.Transport{DialContext: dial}}, "http://boatlift", socket, nil
+	}
+	at, err := url.Parse(b.server)
+	if err != nil || at.Host == "" || at.User != nil || (at.Scheme != "https" && at.Scheme != "http") {
+		return nil, "", "", &usageError{fmt.Errorf("--server %s is no address such as https://boatlift.acme.io", b.server)}
+	}
+	if ip := net.ParseIP(at.Hostname()); at.Scheme == "http" && at.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, "", "", &usageError{errors.New("--server must be https: the token would go over the network in clear")}
+	}
+	if os.Getenv(tokenVariable) == "" {
+		return nil, "", "", &usageError{errors.New("--server needs a token in $" + tokenVariable)}
+	}
+	return &http.Client{
+		Timeout:       askTimeout,
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 10 * time.Second},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token goes nowhere else
+	}, strings.TrimRight(at.String(), "/"), at.Host, nil
+}
+
+const (
+	askTimeout    = 30 * time.Second
+	tokenVariable = "BOATLIFT_TOKEN"
+)
+
+// ask sends one request to the running bot and decodes its answer into result.
+func (b running) ask(ctx context.Context, method, path string, body, result any) error {
+	client, base, where, err := b.client()
+	if err != nil {
+		return err
 	}
 	defer client.CloseIdleConnections()
 	var payload bytes.Buffer
@@ -79,13 +113,16 @@ func ask(ctx context.Context, dir, method, path string, body, result any) error 
 			return err
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://boatlift/api/v1"+path, &payload)
+	req, err := http.NewRequestWithContext(ctx, method, base+"/api/v1"+path, &payload)
 	if err != nil {
 		return err
 	}
+	if b.server != "" {
+		req.Header.Set("Authorization", "Bearer "+os.Getenv(tokenVariable))
+	}
 	answer, err := client.Do(req)
 	if err != nil {
-		return &noBotError{socket: socket, err: err}
+		return &noBotError{where: where, err: err}
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {

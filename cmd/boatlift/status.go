@@ -18,12 +18,12 @@ import (
 
 func newStatus() *cobra.Command {
 	var asJSON bool
-	var dir string
+	var bot running
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show what runs where, what is open, and what waits for what", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s dashboard.Status
-			if err := ask(cmd.Context(), dataDir(dir), http.MethodGet, "/status", nil, &s); err != nil {
+			if err := bot.ask(cmd.Context(), http.MethodGet, "/status", nil, &s); err != nil {
 				return err
 			}
 			if asJSON {
@@ -34,7 +34,7 @@ func newStatus() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	dataFlag(cmd, &dir)
+	bot.flags(cmd)
 	return cmd
 }
 
@@ -179,7 +179,7 @@ func shownLines(s string) string {
 
 func newWhy() *cobra.Command {
 	var asJSON bool
-	var dir string
+	var bot running
 	cmd := &cobra.Command{
 		Use:   "why IMAGE|PULL-REQUEST|DELIVERY",
 		Short: "Explain what became of an image, a pull request or a webhook",
@@ -189,7 +189,7 @@ func newWhy() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var e dashboard.Explanation
-			if err := ask(cmd.Context(), dataDir(dir), http.MethodGet, "/why?about="+url.QueryEscape(args[0]), nil, &e); err != nil {
+			if err := bot.ask(cmd.Context(), http.MethodGet, "/why?about="+url.QueryEscape(args[0]), nil, &e); err != nil {
 				return err
 			}
 			if asJSON {
@@ -218,41 +218,42 @@ func newWhy() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	dataFlag(cmd, &dir)
+	bot.flags(cmd)
 	return cmd
 }
 
 func newHold() *cobra.Command {
-	var dir, reason string
+	var bot running
+	var reason string
 	cmd := &cobra.Command{
 		Use: "hold ENVIRONMENT [IMAGE…]", Short: "Keep an environment, or images of it, where they are",
 		Example: `  boatlift hold acme/infra-production:production --reason "load test until Friday"
   boatlift hold production web`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return holdOrLift(cmd, dir, "/holds", dashboard.HoldRequest{Environment: args[0], Images: args[1:], Reason: reason, Actor: whoami()})
+			return holdOrLift(cmd, bot, "/holds", dashboard.HoldRequest{Environment: args[0], Images: args[1:], Reason: reason, Actor: whoami()})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who read it in a pull request (required)")
 	_ = cmd.MarkFlagRequired("reason") // the flag is there
-	dataFlag(cmd, &dir)
+	bot.flags(cmd)
 	return cmd
 }
 
 func newLift() *cobra.Command {
-	var dir string
+	var bot running
 	cmd := &cobra.Command{
 		Use: "lift ENVIRONMENT [IMAGE…]", Short: "Let an environment that is on hold move again", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return holdOrLift(cmd, dir, "/lifts", dashboard.HoldRequest{Environment: args[0], Images: args[1:], Actor: whoami()})
+			return holdOrLift(cmd, bot, "/lifts", dashboard.HoldRequest{Environment: args[0], Images: args[1:], Actor: whoami()})
 		},
 	}
-	dataFlag(cmd, &dir)
+	bot.flags(cmd)
 	return cmd
 }
 
 func newResume() *cobra.Command {
-	var dir string
+	var bot running
 	cmd := &cobra.Command{
 		Use: "resume", Short: "Go on after the bot's database was lost",
 		Long: `Go on after the bot's database was lost. A bot that finds branches of its own which it does
@@ -261,20 +262,20 @@ or held. Look at the open pull requests, close what should not go, then resume.`
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var done dashboard.HoldAnswer
-			if err := ask(cmd.Context(), dataDir(dir), http.MethodPost, "/resumes", dashboard.ResumeRequest{Actor: whoami()}, &done); err != nil {
+			if err := bot.ask(cmd.Context(), http.MethodPost, "/resumes", dashboard.ResumeRequest{Actor: whoami()}, &done); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), shown(done.Done))
 			return nil
 		},
 	}
-	dataFlag(cmd, &dir)
+	bot.flags(cmd)
 	return cmd
 }
 
-func holdOrLift(cmd *cobra.Command, dir, path string, req dashboard.HoldRequest) error {
+func holdOrLift(cmd *cobra.Command, bot running, path string, req dashboard.HoldRequest) error {
 	var done dashboard.HoldAnswer
-	if err := ask(cmd.Context(), dataDir(dir), http.MethodPost, path, req, &done); err != nil {
+	if err := bot.ask(cmd.Context(), http.MethodPost, path, req, &done); err != nil {
 		return err
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), shown(done.Done))

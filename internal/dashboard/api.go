@@ -1,16 +1,16 @@
 package dashboard
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/boatlift/boatlift/internal/image"
-	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/store"
 )
 
@@ -19,7 +19,7 @@ type API struct {
 	Store   *store.Store
 	Version string
 	Started time.Time
-	Senders []string         // names of the endpoints under /hooks
+	Senders []string         // paths of the endpoints: /hooks/NAME
 	Now     func() time.Time // default time.Now
 	Log     *slog.Logger     // default discards
 }
@@ -44,6 +44,14 @@ func (a *API) Routes() chi.Router {
 	mux.Post("/holds", answer(a, a.hold))
 	mux.Post("/lifts", answer(a, a.lift))
 	mux.Post("/resumes", answer(a, a.resume))
+	unknown := answer(a, func(r *http.Request) (any, error) {
+		return nil, &Problem{
+			Message: "the bot knows no " + r.Method + " " + r.URL.Path,
+			Fix:     "it is version " + a.Version + "; use the commands of the same version", Status: http.StatusNotFound,
+		}
+	})
+	mux.NotFound(unknown)
+	mux.MethodNotAllowed(unknown)
 	return mux
 }
 
@@ -56,87 +64,94 @@ func (a *API) now() time.Time {
 
 func answer(a *API, do func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		result, err := do(r)
+		status, result := http.StatusOK, any(nil)
+		found, err := do(r)
+		var text []byte
+		if err == nil {
+			result = found
+			text, err = encode(result)
+		}
 		if err != nil {
-			var p *Problem
-			if !errors.As(err, &p) {
-				if a.Log != nil {
-					a.Log.Error("answer a command", "path", r.URL.Path, "error", err)
-				}
-				p = &Problem{Message: err.Error(), Status: http.StatusInternalServerError}
+			p := problemOf(err)
+			if p.Status >= http.StatusInternalServerError && r.Context().Err() == nil && a.Log != nil {
+				a.Log.Error("answer a command", "path", r.URL.Path, "error", err)
 			}
-			w.WriteHeader(p.Status)
-			result = p
+			status = p.Status
+			if text, err = encode(p); err != nil {
+				text = []byte(`{"error":"the answer cannot be written"}`)
+			}
 		}
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		_ = enc.Encode(result) // the asker may be gone
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = w.Write(text) // the asker may be gone
 	}
 }
 
-// HoldRequest asks to keep apps of an environment where they are, or to let them go again.
-type HoldRequest struct {
-	Environment string   `json:"environment"` // acme/infra-production:production
-	Images      []string `json:"images,omitempty"`
-	Reason      string   `json:"reason,omitempty"`
-	Actor       string   `json:"actor"`
-}
-
-// HoldAnswer tells what was done.
-type HoldAnswer struct {
-	Done string `json:"done"`
-}
-
-func (a *API) hold(r *http.Request) (any, error) {
-	return a.change(r, "held", func(tx *store.Tx, env string, images []image.Name, req HoldRequest) string {
-		tx.AddHold(promotion.Hold{Environment: env, Images: images, Reason: req.Reason, Actor: req.Actor, At: a.now()})
-		return "held " + req.Environment
-	})
-}
-
-func (a *API) lift(r *http.Request) (any, error) {
-	return a.change(r, "lifted hold", func(tx *store.Tx, env string, images []image.Name, req HoldRequest) string {
-		tx.LiftHolds(env, images)
-		return "lifted the holds of " + req.Environment
-	})
-}
-
-func (a *API) change(r *http.Request, action string, do func(*store.Tx, string, []image.Name, HoldRequest) string) (any, error) {
-	var req HoldRequest
-	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 64<<10))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&req); err != nil {
-		return nil, &Problem{Message: "the request is not understood: " + err.Error(), Status: http.StatusBadRequest}
-	}
-	if req.Actor == "" {
-		return nil, &Problem{Message: "the request does not say who makes it", Status: http.StatusBadRequest}
-	}
-	repo, env, err := a.environment(r.Context(), req.Environment)
-	if err != nil {
-		return nil, err
-	}
-	listings, err := a.listings(r.Context(), repo.Key)
-	if err != nil {
-		return nil, err
-	}
-	var images []image.Name
-	for _, text := range req.Images {
-		matched := matchImages(text, namesOf(listings, env))
-		if len(matched) == 0 {
-			return nil, &Problem{Message: req.Environment + " does not list " + text, Fix: "boatlift status names its images", Status: http.StatusNotFound}
+// problemOf makes of any error what the asker is told: who asks is an operator, so it is the whole error.
+func problemOf(err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		if p.Status < http.StatusBadRequest {
+			return &Problem{Message: p.Message, Fix: p.Fix, Status: http.StatusInternalServerError}
 		}
-		images = append(images, matched...)
+		return p
 	}
-	var done string
-	detail, err := json.Marshal(req)
-	if err != nil {
+	p = &Problem{Message: err.Error(), Status: http.StatusInternalServerError}
+	var hint interface{ Hint() string }
+	if errors.As(err, &hint) {
+		p.Fix = hint.Hint()
+	}
+	var unavailable *store.UnavailableError
+	if errors.As(err, &unavailable) {
+		p.Status = http.StatusServiceUnavailable
+	}
+	return p
+}
+
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	err = a.Store.Operate(r.Context(), repo.Key, func(tx *store.Tx) error {
-		done = do(tx, env, images, req)
-		tx.Audit(store.AuditEntry{Actor: req.Actor, Role: "operate", Action: action, Subject: repo.FullName + ":" + env, Detail: detail})
-		return nil
-	})
-	return HoldAnswer{Done: done}, err
+	return tame(b.Bytes()), nil
+}
+
+// tame takes out of JSON what could steer the terminal on which a string of it is shown. encoding/json writes control characters as
+// \u00XX, and leaves all others as they are.
+func tame(text []byte) []byte {
+	var out bytes.Buffer
+	out.Grow(len(text))
+	for i := 0; i < len(text); {
+		if text[i] != '\\' {
+			n := bytes.IndexByte(text[i:], '\\')
+			if n < 0 {
+				n = len(text) - i
+			}
+			out.Write(bytes.Map(visible, text[i:i+n]))
+			i += n
+			continue
+		}
+		n := 2
+		if text[i+1] == 'u' {
+			n = 6
+		}
+		escape := text[i : i+n]
+		i += n
+		switch escape[1] {
+		case 'b', 'f', 'r':
+			out.WriteRune(hidden)
+		case 'u':
+			r, err := strconv.ParseUint(string(escape[2:]), 16, 16)
+			if err != nil || visible(rune(r)) == hidden {
+				out.WriteRune(hidden)
+			} else {
+				out.Write(escape)
+			}
+		default:
+			out.Write(escape)
+		}
+	}
+	return out.Bytes()
 }

@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -18,47 +17,54 @@ type ResumeRequest struct {
 // resume lifts the holds that the bot made because it did not remember its own branches, and no others.
 func (a *API) resume(r *http.Request) (any, error) {
 	var req ResumeRequest
-	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 64<<10)).Decode(&req); err != nil || req.Actor == "" {
-		return nil, &Problem{Message: "the request does not say who makes it", Status: http.StatusBadRequest}
+	if err := decode(r, &req); err != nil {
+		return nil, err
+	}
+	if req.Actor == "" {
+		return nil, errNobody()
 	}
 	holds, err := a.Store.Holds(r.Context(), store.HoldFilter{})
 	if err != nil {
 		return nil, err
 	}
-	byRepo := map[promotion.RepoKey][]promotion.Hold{}
-	n := 0
-	for _, h := range holds {
-		byRepo[h.Repo] = append(byRepo[h.Repo], h.Hold)
-		if h.Reason == promotion.LostReason {
-			n++
-		}
+	repos, err := a.Store.Repos(r.Context())
+	if err != nil {
+		return nil, err
 	}
-	for key, all := range byRepo {
-		lost := slices.ContainsFunc(all, func(h promotion.Hold) bool { return h.Reason == promotion.LostReason })
-		if !lost {
+	resumed := 0
+	for _, repo := range repos {
+		var lost []string // environments
+		var kept []promotion.Hold
+		for _, h := range holds {
+			switch {
+			case h.Repo != repo.Key:
+			case h.Reason == promotion.LostReason:
+				lost = append(lost, h.Environment)
+			default:
+				kept = append(kept, h.Hold)
+			}
+		}
+		if len(lost) == 0 {
 			continue
 		}
-		err := a.Store.Operate(r.Context(), key, func(tx *store.Tx) error {
-			for _, h := range all {
-				if h.Reason != promotion.LostReason {
-					continue
-				}
-				tx.LiftHolds(h.Environment, nil)
-				for _, other := range all { // what people hold stays held
-					if other.Environment == h.Environment && other.Reason != promotion.LostReason {
-						tx.AddHold(other)
-					}
+		if err := a.Store.Operate(r.Context(), repo.Key, func(tx *store.Tx) error {
+			for _, environment := range lost {
+				tx.LiftHolds(environment, nil)
+			}
+			for _, h := range kept { // what people hold stays held
+				if slices.Contains(lost, h.Environment) {
+					tx.AddHold(h)
 				}
 			}
-			tx.Audit(store.AuditEntry{Actor: req.Actor, Role: "operate", Action: "resumed", Subject: string(key), Detail: json.RawMessage(`{}`)})
+			tx.Audit(store.AuditEntry{Actor: req.Actor, Role: "operate", Action: "resumed", Subject: repo.FullName, Detail: json.RawMessage(`{}`)})
 			return nil
-		})
-		if err != nil {
+		}); err != nil {
 			return nil, err
 		}
+		resumed += len(lost)
 	}
-	if n == 0 {
+	if resumed == 0 {
 		return HoldAnswer{Done: "nothing to resume: the bot remembers all its branches"}, nil
 	}
-	return HoldAnswer{Done: fmt.Sprintf("resumed: %d environments move again", n)}, nil
+	return HoldAnswer{Done: "resumed: " + count(resumed, "environment moves", "environments move") + " again"}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/promotion"
 )
 
@@ -107,7 +106,7 @@ func (r *repoCheck) upstream(shape environment, env promotion.Environment, next 
 
 // needsAfter refuses policies that look at the environments before where there are none.
 func (r *repoCheck) needsAfter(e environment) {
-	if e.After != nil {
+	if e.given["after"] {
 		return
 	}
 	for _, use := range e.Policies {
@@ -115,18 +114,6 @@ func (r *repoCheck) needsAfter(e environment) {
 			r.add(use, "the policy "+use.use.Policy+" looks at the environments before, and "+e.Name.or("this one")+" comes after none", "write after: for the environment, or leave the policy out")
 		}
 	}
-}
-
-// needsAfter tells a policy that denies where an environment comes after none. Whoever cannot describe policies is not asked.
-func needsAfter(checker PolicyChecker, use gate.Use) bool {
-	engine, ok := checker.(interface {
-		Explain(name string) (gate.Description, error)
-	})
-	if !ok {
-		return false
-	}
-	about, err := engine.Explain(use.Policy)
-	return err == nil && about.Needs == gate.NeedsAfter
 }
 
 // placeOfRef is where the file names an environment under after.

@@ -102,11 +102,11 @@ func ParseBot(file string, text []byte, env Environ) (Bot, error) {
 		return Bot{}, found.err()
 	}
 	if root == nil || root.kind == nothing {
-		found.add(place{1, 1}, "the file says nothing", botExample)
+		found.add(place{1, 1}, "the file says nothing", "write "+botExample)
 		return Bot{}, found.err()
 	}
 	var shape botFile
-	decode(root, &shape, found, true)
+	decode(root, &shape, botExample, found, true)
 	b := botCheck{problems: found, env: env}
 	bot := b.bot(shape)
 	if err := found.err(); err != nil {
@@ -115,7 +115,7 @@ func ParseBot(file string, text []byte, env Environ) (Bot, error) {
 	return bot, nil
 }
 
-const botExample = "write at least forges: and registries:; boatlift schema bot describes all keys"
+const botExample = "at least forges: and registries:, which boatlift schema bot describes"
 
 // DataDir is dataDir of a boatlift.yaml, read without its secrets and whatever else is wrong with it; empty if it says none.
 func DataDir(text []byte) string {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -43,8 +44,8 @@ func fieldsOf(t reflect.Type) []field {
 
 // right is what to write for the field.
 func (f field) right() string {
-	if f.example == "" {
-		return ""
+	if len(f.enum) > 0 {
+		return "write " + alternatives(f.enum)
 	}
 	return "write " + f.example
 }
@@ -62,9 +63,9 @@ type reader interface {
 }
 
 // decode fills shape, a pointer to a struct, from the root of a file.
-func decode(root *node, shape any, found *problems, quiet bool) {
+func decode(root *node, shape any, example string, found *problems, quiet bool) {
 	d := &decoder{problems: found, quiet: quiet, left: maxNodes}
-	d.value(root, reflect.ValueOf(shape).Elem(), field{key: "the file"})
+	d.value(root, reflect.ValueOf(shape).Elem(), field{key: "the file", example: example})
 	if d.left < 0 {
 		found.add(root, "the file has too many values, or its aliases repeat too much", "no configuration needs that much")
 	}
@@ -122,12 +123,12 @@ func (d *decoder) is(n *node, want kind, f field) bool {
 		return true
 	case n.kind == nothing:
 		right := f.right()
-		if right != "" && !f.required {
+		if !f.required {
 			right += ", or leave the key out"
 		}
 		d.add(n, f.key+" says nothing", right)
-	case want == scalarText && n.kind == scalarNumber && !d.quiet:
-		d.add(n, f.key+" must be text, and "+shown(n.text)[1:len(shown(n.text))-1]+" is a number", "put it in quotes: "+shown(n.text))
+	case want == scalarText && n.kind == scalarNumber && len(f.enum) == 0 && !d.quiet:
+		d.add(n, f.key+" must be text, and "+strings.Trim(shown(n.text), `"`)+" is a number", "put it in quotes: "+shown(n.text))
 	default:
 		d.add(n, f.key+" must be "+(&node{kind: want}).described()+", and is "+n.described(), f.right())
 	}
@@ -140,7 +141,11 @@ func (d *decoder) object(n *node, into reflect.Value) {
 	for i, f := range fields {
 		keys[i] = f.key
 	}
+	wants, _ := into.Addr().Interface().(interface{ give(key string) })
 	for _, p := range n.pairs {
+		if wants != nil {
+			wants.give(p.key)
+		}
 		i := slices.Index(keys, p.key)
 		if i < 0 {
 			d.spend()
@@ -238,6 +243,9 @@ func (i *number) read(d *decoder, n *node, f field) {
 	i.set, i.value = true, v
 }
 
+// durationPattern is what people write: no signs, and nothing below a millisecond.
+var durationPattern = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`)
+
 // span is a key with a duration.
 type span struct {
 	place
@@ -253,8 +261,9 @@ func (s *span) read(d *decoder, n *node, f field) {
 	if !d.is(n, scalarText, f) {
 		return
 	}
-	v, err := time.ParseDuration(n.value.(string))
-	if err != nil || v < 0 {
+	written := n.value.(string)
+	v, err := time.ParseDuration(written)
+	if err != nil || !durationPattern.MatchString(written) {
 		d.add(n, f.key+" is no duration", "write a number with its unit, as 90s, 5m or 1h30m")
 		return
 	}

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -20,6 +22,7 @@ const (
 	maxDepth = 32     // collections inside each other
 	maxWidth = 200    // columns that a line is indented by
 	maxNodes = 20_000 // values, those that aliases repeat counted each time
+	maxToken = 30_000 // words and signs: the parser takes quadratic time in the length of a map
 )
 
 // kind is what a value is.
@@ -86,6 +89,7 @@ func parse(text []byte, found *problems) (root *node) {
 		found.add(start, fmt.Sprintf("the file is larger than %d KiB", maxBytes>>10), "no configuration needs that much")
 		return nil
 	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if where, what := unreadable(text); what != "" {
 		found.add(where, what, "save the file as UTF-8 text")
 		return nil
@@ -142,7 +146,7 @@ func unreadable(text []byte) (place, string) {
 			return where, "the file is not UTF-8"
 		case r == '\n':
 			where.line, where.column = where.line+1, 1
-		case r == '\ufeff' && len(rest) != len(text), r < ' ' && r != '\t' && r != '\r', r == 0x7f:
+		case r == '\ufeff', r < ' ' && r != '\t' && r != '\r', r == 0x7f:
 			return where, fmt.Sprintf("there is a control character, U+%04X", r)
 		default:
 			where.column++
@@ -154,14 +158,18 @@ func unreadable(text []byte) (place, string) {
 
 // shallow refuses what would take the parser too deep: it recurses.
 func shallow(tokens token.Tokens, found *problems) bool {
-	depth, line, onLine := 0, 0, 0
+	depth, line, onLine, count := 0, 0, 0, 0
 	for _, t := range tokens {
-		if t.Position == nil {
+		if t.Position == nil || t.Type == token.CommentType {
 			continue
+		}
+		if count++; count > maxToken {
+			found.add(placeOf(t), fmt.Sprintf("the file has more than %d words and signs", maxToken), "no configuration needs that much")
+			return false
 		}
 		if t.Position.Line != line {
 			line, onLine = t.Position.Line, 0
-			if depth == 0 && t.Type != token.CommentType && t.Position.Column > maxWidth {
+			if depth == 0 && t.Position.Column > maxWidth {
 				found.add(placeOf(t), fmt.Sprintf("the line is indented by more than %d columns", maxWidth), "indent by two spaces")
 				return false
 			}
@@ -193,7 +201,10 @@ func explain(err error) (place, string) {
 		where = placeOf(t)
 	}
 	what := said.GetMessage()
-	if strings.ContainsAny(what, `"`) {
+	switch {
+	case strings.Contains(what, "\t"):
+		what = "there is a tab where only spaces can be"
+	case strings.Contains(what, `"`): // which quotes the file
 		what = "it is not understood"
 	}
 	return where, "this is no YAML: " + what
@@ -228,6 +239,8 @@ func firstToken(n ast.Node) *token.Token {
 		return n.GetToken()
 	}
 }
+
+var anchorPattern = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // builder makes nodes of the parser's tree.
 type builder struct {
@@ -268,16 +281,27 @@ func (b *builder) node(from ast.Node, where place, depth int) *node {
 	case *ast.NanNode:
 		n.kind, n.value, n.text = scalarNumber, from.GetValue(), from.Token.Value
 	case *ast.MappingValueNode:
-		b.mapping(n, []*ast.MappingValueNode{from}, depth)
+		b.mapping(n, []*ast.MappingValueNode{from}, from.IsFlowStyle, depth)
 	case *ast.MappingNode:
-		b.mapping(n, from.Values, depth)
+		b.mapping(n, from.Values, from.IsFlowStyle, depth)
 	case *ast.SequenceNode:
 		n.kind = sequence
-		for _, value := range from.Values {
-			n.items = append(n.items, b.node(value, where, depth+1))
+		for i, value := range from.Values {
+			at := where
+			if i < len(from.Entries) && from.Entries[i] != nil && from.Entries[i].Start != nil {
+				at = placeOf(from.Entries[i].Start)
+			}
+			item := b.node(value, at, depth+1)
+			if !from.IsFlowStyle && item.line > at.line && item.column <= at.column && value.Type() != ast.AliasType {
+				b.refuse(at, "the item is empty", "write it behind the -, or take the - away")
+			}
+			n.items = append(n.items, item)
 		}
 	case *ast.AnchorNode:
 		name := from.Name.GetToken().Value
+		if !anchorPattern.MatchString(name) {
+			return b.refuse(where, "this is no name of an anchor", "write &name, with letters, digits, - and _")
+		}
 		n = b.node(from.Value, where, depth+1)
 		b.anchors[name] = n // only now, so that no value holds itself
 	case *ast.AliasNode:
@@ -294,7 +318,7 @@ func (b *builder) node(from ast.Node, where place, depth int) *node {
 	return n
 }
 
-func (b *builder) mapping(n *node, values []*ast.MappingValueNode, depth int) {
+func (b *builder) mapping(n *node, values []*ast.MappingValueNode, flow bool, depth int) {
 	n.kind = mapping
 	first := map[string]place{}
 	for _, value := range values {
@@ -320,7 +344,20 @@ func (b *builder) mapping(n *node, values []*ast.MappingValueNode, depth int) {
 			continue
 		}
 		first[key] = where
-		n.pairs = append(n.pairs, pair{key, where, b.node(value.Value, where, depth+1)})
+		if value.Start != nil && placeOf(value.Start).line != where.line {
+			b.refuse(where, "the key and its colon are not in one line", "write it as name: value")
+			continue
+		}
+		v := b.node(value.Value, where, depth+1)
+		if least := where.column + 1; !flow && v.line > where.line && value.Value.Type() != ast.AliasType {
+			if v.kind == sequence {
+				least-- // lists may begin below their key
+			}
+			if v.column < least {
+				b.refuse(v, "the line is not indented as part of what is above it", "indent it further than its key")
+			}
+		}
+		n.pairs = append(n.pairs, pair{key, where, v})
 	}
 }
 

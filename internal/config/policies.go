@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -76,6 +77,24 @@ func (d *decoder) plain(n *node) any {
 	}
 }
 
+// describe asks for the description of a policy. Whoever only checks is not asked.
+func describe(checker PolicyChecker, policy string) (gate.Description, bool) {
+	engine, ok := checker.(interface {
+		Explain(name string) (gate.Description, error)
+	})
+	if !ok {
+		return gate.Description{}, false
+	}
+	about, err := engine.Explain(policy)
+	return about, err == nil
+}
+
+// needsAfter tells a policy that denies where an environment comes after none.
+func needsAfter(checker PolicyChecker, use gate.Use) bool {
+	about, ok := describe(checker, use.Policy)
+	return ok && about.Needs == gate.NeedsAfter
+}
+
 // uses checks the policies of one list.
 func (p *problems) uses(list []policyUse, checker PolicyChecker) []gate.Use {
 	var uses []gate.Use
@@ -88,12 +107,20 @@ func (p *problems) uses(list []policyUse, checker PolicyChecker) []gate.Use {
 			continue
 		}
 		for _, err := range checker.Check([]gate.Use{u.use}) {
-			var wrong *gate.UseError
-			if !errors.As(err, &wrong) {
-				p.add(u, err.Error(), "")
+			wrong, ok := errors.AsType[*gate.UseError](err)
+			if !ok {
+				p.add(u, err.Error(), "see `boatlift policy list`")
 				continue
 			}
-			p.add(u.find(wrong), strings.TrimSuffix(wrong.Error(), "; did you mean "+strconv.Quote(wrong.Suggestion)+"?"), wrong.Hint())
+			what := "the policy " + shown(u.use.Policy)
+			if wrong.Path != "" {
+				what += ", " + wrong.Path
+			}
+			right := wrong.Hint()
+			if wrong.Suggestion != "" {
+				right = "did you mean " + wrong.Suggestion + "?"
+			}
+			p.add(u.find(wrong, checker), what+": "+wrong.Reason, right)
 		}
 	}
 	return uses
@@ -140,7 +167,7 @@ func (n *node) lookup(key string) (*node, bool) {
 var pathStep = regexp.MustCompile(`^\.?([^.\[]+)|^\[(\d+)\]`)
 
 // find is the place that a wrong parameter has in the file: that of windows[1].from, or of what holds it.
-func (u policyUse) find(wrong *gate.UseError) placed {
+func (u policyUse) find(wrong *gate.UseError, checker PolicyChecker) placed {
 	if wrong.Parameter == "" {
 		return u
 	}
@@ -148,7 +175,7 @@ func (u policyUse) find(wrong *gate.UseError) placed {
 	if !ok {
 		return u // a parameter that is missing
 	}
-	if wrong.Suggestion != "" || wrong.Path == "" {
+	if about, ok := describe(checker, u.use.Policy); ok && !slices.ContainsFunc(about.Parameters, func(p gate.Parameter) bool { return p.Name == wrong.Parameter }) {
 		return u.keyOf(wrong.Parameter)
 	}
 	for rest := strings.TrimPrefix(wrong.Path, wrong.Parameter); rest != ""; {

@@ -37,14 +37,6 @@ func (e *Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Hint tells what to do about the first problem.
-func (e *Errors) Hint() string {
-	if len(e.Problems) == 0 {
-		return ""
-	}
-	return e.Problems[0].Right
-}
-
 // Permanent tells that reading the same file again cannot help.
 func (e *Errors) Permanent() bool { return true }
 

@@ -22,6 +22,7 @@ const (
 const (
 	maxSettle       = 24 * time.Hour
 	maxMaxOpen      = 1000
+	maxDeployment   = 255 // what GitHub takes
 	maxEnvironments = 200
 )
 
@@ -35,11 +36,11 @@ func ParseRepo(file string, text []byte, checker PolicyChecker, require Require)
 	case len(found.all) > 0:
 		return promotion.Config{}, found.err()
 	case root == nil || root.kind == nothing:
-		found.add(place{1, 1}, "the file says nothing", repoExample)
+		found.add(place{1, 1}, "the file says nothing", "write "+repoExample)
 		return promotion.Config{}, found.err()
 	}
 	var shape repoFile
-	decode(root, &shape, found, false)
+	decode(root, &shape, repoExample, found, false)
 	r := repoCheck{problems: found, checker: checker, require: require}
 	cfg := r.config(shape)
 	if err := found.err(); err != nil {
@@ -48,7 +49,7 @@ func ParseRepo(file string, text []byte, checker PolicyChecker, require Require)
 	return cfg, nil
 }
 
-const repoExample = "write at least environments: [{name: production, rollout: {deployment: production}}]"
+const repoExample = "at least environments: [{name: production, rollout: {deployment: production}}]"
 
 // repoCheck makes a Config of the shape of a file, and notes what cannot be.
 type repoCheck struct {
@@ -60,7 +61,7 @@ type repoCheck struct {
 func (r *repoCheck) config(file repoFile) promotion.Config {
 	if len(file.Environments) == 0 {
 		if len(r.all) == 0 {
-			r.add(file, "there are no environments", repoExample)
+			r.add(file, "there are no environments", "write "+repoExample)
 		}
 		return promotion.Config{}
 	}
@@ -217,7 +218,7 @@ func (r *repoCheck) rollout(o *rollout) promotion.Rollout {
 			"let the workflow's job report a deployment (environment: NAME in the job at GitHub) and write rollout: {deployment: NAME}")
 	case o.Merge.set && !o.Merge.value:
 		r.add(o.Merge, "merge can only be true here", "leave rollout out where nothing tells how it went; it then counts as unknown")
-	case o.Deployment.set && (len(o.Deployment.value) > 255 || !printable(o.Deployment.value)):
+	case o.Deployment.set && (len(o.Deployment.value) > maxDeployment || !printable(o.Deployment.value) || strings.TrimSpace(o.Deployment.value) != o.Deployment.value):
 		r.add(o.Deployment, "this cannot be the name of a deployment", right)
 	}
 	return promotion.Rollout{Deployment: o.Deployment.value, Merge: o.Merge.value}
@@ -225,6 +226,9 @@ func (r *repoCheck) rollout(o *rollout) promotion.Rollout {
 
 // images reads the rules, the most specific first: the first that matches counts.
 func (r *repoCheck) images(e environment, pin promotion.Pin) []promotion.ImageRule {
+	if e.given["images"] && len(e.Images) == 0 && len(r.all) == 0 {
+		r.add(e, "images is empty, which could mean all or none", "leave it out for every image that the kustomizations list; for none write mode: off")
+	}
 	var rules []promotion.ImageRule
 	first := map[string]int{}
 	for _, i := range e.Images {

@@ -8,6 +8,8 @@ type repoFile struct {
 
 type environment struct {
 	place
+	given map[string]bool // the keys that the file has, also those whose values are wrong
+
 	Name     text        `json:"name" eg:"name: acceptance" jsonschema:"pattern=^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$,maxLength=63" jsonschema_description:"What people call the environment. Branches, pull requests and checks carry it, and other environments name it under after."`
 	Path     text        `json:"path,omitempty" eg:"path: overlays/production" jsonschema_description:"The folder that belongs to the environment, from the top of the repository. Default: the whole repository."`
 	After    []text      `json:"after,omitempty" eg:"after: [\"acme/infra-acceptance:acceptance\"]" jsonschema_description:"Environments in which exactly the same digests must run first: owner/name:environment in another repository, or environment of this file."`
@@ -24,11 +26,18 @@ type environment struct {
 	MaxOpen  number      `json:"maxOpen,omitempty" eg:"maxOpen: 10" jsonschema:"minimum=0,maximum=1000,default=10" jsonschema_description:"How many pull requests may be open in the environment at once. 0: no limit."`
 }
 
+func (e *environment) give(key string) {
+	if e.given == nil {
+		e.given = map[string]bool{}
+	}
+	e.given[key] = true
+}
+
 type rollout struct {
 	place
 	Deployment text `json:"deployment,omitempty" eg:"deployment: production" jsonschema:"maxLength=255" jsonschema_description:"The deployment status that the forge has of the environment of this name."`
 	Workflow   text `json:"workflow,omitempty" eg:"workflow: apply.yml" jsonschema_description:"Not in this version: the workflow file whose run must succeed. Refused, as nothing would look at it."`
-	Merge      flag `json:"merge,omitempty" eg:"merge: true" jsonschema:"enum=true" jsonschema_description:"The merge itself counts, for clusters that follow the branch without telling how it went."`
+	Merge      flag `json:"merge,omitempty" eg:"merge: true" jsonschema_description:"The merge itself counts, for clusters that follow the branch without telling how it went."`
 }
 
 type imageRule struct {

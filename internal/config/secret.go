@@ -15,16 +15,29 @@ import (
 const redacted = "[redacted]"
 
 // Secret is a value that must not be seen. However it is printed, logged or encoded, [redacted] comes out; Reveal alone has it.
-type Secret struct{ value []byte }
+//
+// It is kept in a function, since printers that look into unexported fields, where no method is asked, do not call functions.
+type Secret struct{ reveal func() []byte }
 
-// NewSecret hides a value.
-func NewSecret(value []byte) Secret { return Secret{bytes.Clone(value)} }
+// NewSecret hides a value. An empty value is no secret.
+func NewSecret(value []byte) Secret {
+	if len(value) == 0 {
+		return Secret{}
+	}
+	kept := bytes.Clone(value)
+	return Secret{func() []byte { return bytes.Clone(kept) }}
+}
 
-// Reveal is the secret itself.
-func (s Secret) Reveal() []byte { return bytes.Clone(s.value) }
+// Reveal is the secret itself, and nil where there is none.
+func (s Secret) Reveal() []byte {
+	if s.reveal == nil {
+		return nil
+	}
+	return s.reveal()
+}
 
 // IsZero tells that there is no secret.
-func (s Secret) IsZero() bool { return len(s.value) == 0 }
+func (s Secret) IsZero() bool { return s.reveal == nil }
 
 func (s Secret) String() string { return redacted }
 

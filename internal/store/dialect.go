@@ -7,19 +7,34 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
 // dialect is all in which the engines differ.
 type dialect struct {
-	now         string                     // SQL for the microseconds since 1970 by the database's clock, the same within a statement
-	skipLocked  string                     // SQL behind a sub-select by which a claim passes over rows that are just being claimed
-	snapshot    *sql.TxOptions             // a transaction that reads one moment
-	again       func(error) bool           // the transaction should be run again
-	unavailable func(error) (string, bool) // the database cannot do its work just now, and why
-	duplicate   func(error) bool           // a unique index refused a row
-	goose       goose.Dialect
+	goose  goose.Dialect
+	locker lock.SessionLocker                          // lets one of several replicas change the schema; nil: there is one process only
+	ddl    func() (db *sql.DB, done func(), err error) // where the schema is changed: without a limit of time
+	schema *strings.Replacer                           // the words of the migrations in this dialect; nil: as they are
+
+	now        string // SQL for the microseconds since 1970 by the database's clock, the same within a statement
+	skipLocked string // SQL behind a sub-select by which a claim passes over rows that are just being claimed
+	forUpdate  string // SQL behind a select whose rows nobody else may change until the commit
+	shared     bool   // other processes may have the database open too
+	prepares   bool   // statements are prepared here; else the driver does that
+
+	writing    *sql.TxOptions // a transaction whose every statement sees what was committed before it
+	snapshot   *sql.TxOptions // a transaction that reads one moment
+	writeLimit time.Duration  // for a transaction; 0: none
+	readLimit  time.Duration
+
+	again       func(err error, committing bool) (pause time.Duration, ok bool) // whether the transaction should be run again
+	unavailable func(error) (Fault, string)                                     // why the database cannot do its work just now; empty: it can
+	duplicate   func(error) bool                                                // a unique index refused a row
+	outward     func(error) error                                               // what may be shown of a driver's error; nil: all
 }
 
 // pool is a set of connections and the statements prepared on them.
@@ -43,13 +58,13 @@ func (p *pool) close() error {
 	return errors.Join(append(errs, p.db.Close())...)
 }
 
-// conn runs SQL texts in one transaction. The texts are constants; {now} and {skip locked} in them are the dialect's. A text that
-// comes a first time is prepared when the transaction has ended, as the writer has one connection only.
+// conn runs SQL texts in one transaction. The texts are constants; {now}, {skip locked} and {for update} in them are the dialect's. A
+// text that comes a first time is prepared when the transaction has ended, as SQLite's writer has one connection only.
 type conn struct {
 	pool    *pool
 	tx      *sql.Tx
+	dialect *dialect
 	now     string
-	skip    string
 	literal bool // now is a moment, not an expression
 	unknown []string
 }
@@ -57,14 +72,15 @@ type conn struct {
 func (q *conn) text(text string) string {
 	if strings.Contains(text, "{") {
 		text = strings.ReplaceAll(text, "{now}", q.now)
-		text = strings.ReplaceAll(text, "{skip locked}", q.skip)
+		text = strings.ReplaceAll(text, "{skip locked}", q.dialect.skipLocked)
+		text = strings.ReplaceAll(text, "{for update}", q.dialect.forUpdate)
 	}
 	return text
 }
 
 // stmt gives the prepared statement, or nil where the text is to be run as it is.
 func (q *conn) stmt(ctx context.Context, text string) *sql.Stmt {
-	if q.literal && strings.Contains(text, "{now}") {
+	if !q.dialect.prepares || q.literal && strings.Contains(text, "{now}") {
 		return nil
 	}
 	q.pool.mu.RLock()
@@ -104,6 +120,7 @@ func (q *conn) prepare(ctx context.Context) {
 func (q *conn) exec(ctx context.Context, text string, args ...any) (int64, error) {
 	var result sql.Result
 	var err error
+	args = clean(args)
 	if stmt := q.stmt(ctx, text); stmt != nil {
 		result, err = stmt.ExecContext(ctx, args...)
 	} else {
@@ -122,6 +139,7 @@ type row interface{ Scan(dest ...any) error }
 func (q *conn) each(ctx context.Context, scan func(row) error, text string, args ...any) error {
 	var rows *sql.Rows
 	var err error
+	args = clean(args)
 	if stmt := q.stmt(ctx, text); stmt != nil {
 		rows, err = stmt.QueryContext(ctx, args...)
 	} else {
@@ -164,19 +182,37 @@ func instant(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// plain makes text that both engines store: valid UTF-8 without NUL, and not longer than most bytes.
-func plain(s string, most int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
+// clean makes texts that both engines store. Names of files in a repo, for one, may be any bytes.
+func clean(args []any) []any {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = storable(text)
+		}
+	}
+	return args
+}
+
+// storable makes text that both engines store: valid UTF-8 without NUL.
+func storable(s string) string {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
 	if strings.IndexByte(s, 0) >= 0 {
 		s = strings.ReplaceAll(s, "\x00", "")
 	}
+	return s
+}
+
+// plain makes text that both engines store and that is not longer than most bytes.
+func plain(s string, most int) string {
+	s = storable(s)
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most-len("…")], "") + "…"
 	}
 	return s
 }
 
-func flag(b bool) int64 {
+func bit(b bool) int64 {
 	if b {
 		return 1
 	}

@@ -36,10 +36,25 @@ func (e *LockedError) Hint() string {
 // Permanent tells that trying again does not help while the other process runs.
 func (e *LockedError) Permanent() bool { return true }
 
-// UnavailableError reports that the database could not do its work just now: the disk is full or broken, or the database is away or
-// busy. Nothing was acknowledged.
+// Fault is why a database cannot do its work.
+type Fault string
+
+// The faults.
+const (
+	Disk        Fault = "disk"        // full, broken, or the file is damaged
+	Busy        Fault = "busy"        // it does not get round to it, or has no memory
+	Away        Fault = "away"        // it cannot be reached, or stops or starts
+	Connections Fault = "connections" // it has none left
+	ReadOnly    Fault = "read-only"   // it is a standby
+	Access      Fault = "access"      // it refuses us: the user, the password, the database or a right
+	Closed      Fault = "closed"      // the store was closed
+)
+
+// UnavailableError reports that the database could not do its work just now. Nothing was acknowledged. Only where the connection broke
+// during the commit itself may what was to be written be there nevertheless.
 type UnavailableError struct {
 	Doing string
+	Fault Fault
 	Say   string // what is wrong, in a few words
 	Err   error
 	After time.Duration // when to try again
@@ -55,16 +70,32 @@ func (e *UnavailableError) RetryAfter() time.Duration { return e.After }
 
 // Hint says what an operator can do.
 func (e *UnavailableError) Hint() string {
+	switch e.Fault {
+	case Away:
+		return "look whether PostgreSQL runs and can be reached from here: host, port, TLS, network rules"
+	case Connections:
+		return "raise max_connections of PostgreSQL, or let each replica take fewer: ?pool_max_conns=6 behind the database URL (12 where it is left out)"
+	case ReadOnly:
+		return "the database URL has to lead to the primary; several hosts may stand in it, separated by commas, and the one that takes writes is found"
+	case Access:
+		return "look at the user, the password and the name in the database URL, and at pg_hba.conf; the user has to own the database or its schema"
+	case Busy:
+		return "look at what else the database does, and at the load of its machine; what was not acknowledged is sent again by its sender"
+	case Closed:
+		return "the bot is stopping; what was not acknowledged is sent again by its sender"
+	}
 	return "look at the disk that holds the database: free space, mount options, health; what was not acknowledged is sent again by its sender"
 }
 
-// URLError reports a database URL that cannot be used.
+// URLError reports a database URL that cannot be used. URL holds nothing of it that may be secret.
 type URLError struct{ URL, Reason string }
 
 func (e *URLError) Error() string { return fmt.Sprintf("database %q: %s", e.URL, e.Reason) }
 
 // Hint says what would be right.
-func (e *URLError) Hint() string { return "write database: sqlite:path/to/boatlift.db" }
+func (e *URLError) Hint() string {
+	return "write database: sqlite:path/to/boatlift.db, or postgres://user@host/database; special characters of a password in it have to be percent-encoded"
+}
 
 // Permanent tells that trying again cannot help.
 func (e *URLError) Permanent() bool { return true }

@@ -261,9 +261,13 @@ func insertDelivery(ctx context.Context, q *conn, a *arrival, id, received int64
 			return 0, err
 		}
 		var outcome string
-		if _, err := q.one(ctx, []any{&known, &outcome}, `SELECT id, outcome FROM deliveries WHERE sender = $1 AND delivery_id = $2 AND delivery_id <> ''`,
-			d.Sender, d.DeliveryID); err != nil {
+		found, err := q.one(ctx, []any{&known, &outcome}, `SELECT id, outcome FROM deliveries WHERE sender = $1 AND delivery_id = $2 AND delivery_id <> ''`,
+			d.Sender, d.DeliveryID)
+		if err != nil {
 			return 0, err
+		}
+		if !found {
+			continue // it was old, and has just been removed
 		}
 		if Outcome(outcome) != Refused || d.Outcome == Refused {
 			return known, nil

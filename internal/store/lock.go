@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// lock takes an exclusive lock of the operating system on a file, which goes with the process however that ends, and writes the
+// lockFile takes an exclusive lock of the operating system on a file, which goes with the process however that ends, and writes the
 // process's number into the file for whoever comes second. The file stays: removing it would let two processes lock two files.
-func lock(path string) (unlock func() error, err error) {
+func lockFile(path string) (unlock func() error, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/promotion"
@@ -59,10 +58,12 @@ func saveRepo(ctx context.Context, q *conn, r Repo) error {
 	return nil
 }
 
-// saveListings replaces a repo's listings, if they are others than those that are there. missed tells that an image which is new here was pushed since the turn began.
-func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings []promotion.Listing, since time.Time) (missed bool, err error) {
+// saveListings replaces a repo's listings, if they are others than those that are there. missed tells that an image which is new here
+// was pushed after the push of the given number, unless that is negative.
+func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings []promotion.Listing, pushes int64) (missed bool, err error) {
 	for i := range listings {
-		listings[i].Refusal = plain(listings[i].Refusal, 2000)
+		l := &listings[i]
+		l.File, l.Entry, l.Tag, l.Refusal = storable(l.File), storable(l.Entry), storable(l.Tag), plain(l.Refusal, 2000)
 	}
 	there, err := selectListings(ctx, q, ` WHERE repo = $1 ORDER BY place`, string(repo))
 	if err != nil || slices.Equal(there, listings) {
@@ -74,6 +75,12 @@ func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings
 	}
 	if _, err := q.exec(ctx, `DELETE FROM listings WHERE repo = $1`, string(repo)); err != nil {
 		return false, err
+	}
+	if pushes >= 0 && slices.ContainsFunc(listings, func(l promotion.Listing) bool { return !before[l.Image] }) {
+		// A delivery that is just being stored either sees these listings or is seen here, because it holds the same row.
+		if _, err := q.exec(ctx, `UPDATE counters SET last = last WHERE name = 'pushes'`); err != nil {
+			return false, err
+		}
 	}
 	first := map[EnvImage]bool{}
 	for i, l := range listings {
@@ -89,11 +96,9 @@ func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings
 				return false, err
 			}
 		}
-		if !before[l.Image] && !since.IsZero() && !missed {
-			// A push is dated by the process that heard it, so a little earlier counts too: at worst that is one turn for nothing.
+		if !before[l.Image] && pushes >= 0 && !missed {
 			var one int
-			if missed, err = q.one(ctx, []any{&one}, `SELECT 1 FROM pushes WHERE image = $1 AND received_at >= $2 LIMIT 1`,
-				string(l.Image), micros(since.Add(-5*time.Second))); err != nil {
+			if missed, err = q.one(ctx, []any{&one}, `SELECT 1 FROM pushes WHERE image = $1 AND id > $2 LIMIT 1`, string(l.Image), pushes); err != nil {
 				return false, err
 			}
 		}
@@ -166,8 +171,8 @@ func (s *Store) RepoByName(ctx context.Context, forge, fullName string) (r Repo,
 func (s *Store) oneRepo(ctx context.Context, doing, where string, args ...any) (r Repo, found bool, err error) {
 	err = s.read(ctx, doing, func(ctx context.Context, q *conn) error {
 		list, err := selectRepos(ctx, q, where, args...)
-		if len(list) > 0 {
-			r, found = list[0], true
+		if found = len(list) > 0; found {
+			r = list[0]
 		}
 		return err
 	})
@@ -231,7 +236,11 @@ func (s *Store) UpsertRepos(ctx context.Context, forge string, found []Repo) (wo
 	}
 	err = s.write(ctx, "record repos of "+forge, func(ctx context.Context, q *conn) error {
 		woken = nil
-		list, err := selectRepos(ctx, q, ` WHERE forge = $1 ORDER BY repo`, forge)
+		// One at a time, and with the rows locked, so that nothing is overwritten that a turn finds out meanwhile.
+		if _, err := q.exec(ctx, `UPDATE counters SET last = last WHERE name = 'repos'`); err != nil {
+			return err
+		}
+		list, err := selectRepos(ctx, q, ` WHERE forge = $1 ORDER BY repo {for update}`, forge)
 		if err != nil {
 			return err
 		}

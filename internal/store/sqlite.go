@@ -23,9 +23,11 @@ const readers = 4
 func (s *Store) openSQLite(ctx context.Context, path string) error {
 	s.dialect = dialect{
 		goose:       goose.DialectSQLite3,
+		ddl:         func() (*sql.DB, func(), error) { return s.writer.db, func() {}, nil },
 		now:         `(CAST(ROUND(unixepoch('subsec') * 1000) AS BIGINT) * 1000)`,
+		prepares:    true,
 		snapshot:    &sql.TxOptions{ReadOnly: true},
-		again:       func(error) bool { return false },
+		again:       func(error, bool) (time.Duration, bool) { return 0, false },
 		unavailable: sqliteUnavailable,
 		duplicate: func(err error) bool {
 			return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_UNIQUE || sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
@@ -44,7 +46,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(path + ".lock")
+	unlock, err := lockFile(path + ".lock")
 	if err != nil {
 		return err
 	}
@@ -133,22 +135,22 @@ func sqliteCode(err error) int {
 }
 
 // sqliteUnavailable tells errors of the disk, or of who else holds the file, from those of a statement.
-func sqliteUnavailable(err error) (string, bool) {
+func sqliteUnavailable(err error) (Fault, string) {
 	switch sqliteCode(err) & 0xff {
 	case sqlite3.SQLITE_FULL:
-		return "the disk is full", true
+		return Disk, "the disk is full"
 	case sqlite3.SQLITE_IOERR:
-		return "the disk does not read or write", true
+		return Disk, "the disk does not read or write"
 	case sqlite3.SQLITE_READONLY:
-		return "the database cannot be written to", true
+		return Disk, "the database cannot be written to"
 	case sqlite3.SQLITE_CANTOPEN:
-		return "the database file cannot be opened", true
+		return Disk, "the database file cannot be opened"
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return "the database is busy", true
+		return Busy, "the database is busy"
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return "the database file is damaged", true
+		return Disk, "the database file is damaged"
 	case sqlite3.SQLITE_NOMEM:
-		return "there is no memory", true
+		return Busy, "there is no memory"
 	}
-	return "", false
+	return "", ""
 }

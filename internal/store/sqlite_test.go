@@ -15,47 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/promotion"
 )
-
-// childEnv names the database that a child process of the tests opens; such a process runs no test.
-const childEnv = "BOATLIFT_STORE_TEST_CHILD"
-
-func TestMain(m *testing.M) {
-	if path := os.Getenv(childEnv); path != "" {
-		os.Exit(acceptForever(path))
-	}
-	os.Exit(m.Run())
-}
-
-// acceptForever accepts deliveries from many senders and prints the id of each one that was acknowledged, until it is killed.
-func acceptForever(path string) int {
-	ctx := context.Background()
-	s, err := Open(ctx, "sqlite:"+path, Options{})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	lines := make(chan string)
-	for sender := range 16 {
-		go func() {
-			for i := 0; ; i++ {
-				id := fmt.Sprintf("%d-%d", sender, i)
-				key := promotion.RepoKey("github/" + id)
-				if _, err := s.Accept(ctx, hookOf(id), []Push{pushOf(web, id, i), pushOf(worker, id, i)}, []promotion.RepoKey{key}); err != nil {
-					fmt.Fprintln(os.Stderr, err)
-					return
-				}
-				lines <- id
-			}
-		}()
-	}
-	for line := range lines {
-		fmt.Println(line)
-	}
-	return 0
-}
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
@@ -96,59 +57,12 @@ func openAt(t *testing.T, path string) *Store {
 	return s
 }
 
-func TestKilledInTheMiddleOfAccepts(t *testing.T) {
-	t.Parallel()
-	for round := range 3 {
-		path := filepath.Join(t.TempDir(), "boatlift.db")
-		child := exec.CommandContext(t.Context(), os.Args[0])
-		child.Env = append(os.Environ(), childEnv+"="+path)
-		child.Stderr = os.Stderr
-		out, err := child.StdoutPipe()
-		must(t, err)
-		must(t, child.Start())
-		var acknowledged []string
-		lines := bufio.NewScanner(out)
-		for lines.Scan() {
-			acknowledged = append(acknowledged, lines.Text())
-			if len(acknowledged) == 150+round*73 {
-				must(t, child.Process.Kill())
-			}
-		}
-		_ = child.Wait() // it was killed
-		if len(acknowledged) < 150 {
-			t.Fatalf("the child acknowledged %d deliveries only", len(acknowledged))
-		}
-		s := openAt(t, path)
-		work := pending(t, s)
-		stored := must1(s.Deliveries(t.Context(), DeliveryFilter{Limit: 1 << 30}))(t)
-		there := map[string]bool{}
-		for _, d := range stored {
-			there[d.DeliveryID] = true
-			if !work[promotion.RepoKey("github/"+d.DeliveryID)] {
-				t.Errorf("delivery %s is there without its work", d.DeliveryID)
-			}
-		}
-		for _, id := range acknowledged {
-			if !there[id] {
-				t.Errorf("delivery %s was acknowledged and is gone", id)
-			}
-		}
-		if pushes := must1(s.Pushes(t.Context(), []image.Name{web, worker}, time.Time{}))(t); len(pushes) != 2*len(stored) || len(work) != len(stored) {
-			t.Errorf("%d deliveries with %d pushes and %d repos", len(stored), len(pushes), len(work))
-		}
-		if got := must1(s.Accept(t.Context(), hookOf(acknowledged[0]), nil, nil))(t); !got.Known {
-			t.Error("a delivery is not known after the crash")
-		}
-		must(t, s.Close())
-	}
-}
-
 func TestSecondProcessIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "boatlift.db")
 	child := exec.CommandContext(t.Context(), os.Args[0])
-	child.Env = append(os.Environ(), childEnv+"="+path)
+	child.Env = append(os.Environ(), childEnv+"=accept", urlEnv+"=sqlite:"+path)
 	out, err := child.StdoutPipe()
 	must(t, err)
 	must(t, child.Start())
@@ -338,7 +252,7 @@ func TestClaimReadsTheHeadOfAnIndex(t *testing.T) {
 		`SELECT repo FROM work WHERE ` + due + ` ORDER BY due_at, repo LIMIT 1`,
 		`SELECT due_at, {now} FROM work WHERE due_at > 0 ORDER BY due_at LIMIT 1`,
 	} {
-		q := &conn{now: s.dialect.now}
+		q := s.conn(s.reader)
 		rows, err := s.reader.db.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+q.text(text))
 		must(t, err)
 		var plan []string

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +18,7 @@ import (
 // has returned; then everything is, in the order of the calls, or nothing.
 type Tx struct {
 	repo   promotion.RepoKey
-	since  time.Time // the beginning of the turn; zero outside of one
+	pushes int64 // the number of the last push before the turn; negative outside of one
 	steps  []step
 	tags   map[tagKey]Tag
 	wakes  []promotion.RepoKey
@@ -35,7 +37,7 @@ type step func(ctx context.Context, s *Store, q *conn) error
 // Update writes what fn collects, if the claim is still ours; else it writes nothing and returns ErrLost. A promotion that another
 // one stands in the way of gives *DuplicateError.
 func (s *Store) Update(ctx context.Context, c *Claim, fn func(tx *Tx) error) error {
-	tx := &Tx{repo: c.Repo, since: c.Started, tags: map[tagKey]Tag{}}
+	tx := &Tx{repo: c.Repo, pushes: c.pushes, tags: map[tagKey]Tag{}}
 	if err := tx.fill(fn); err != nil {
 		return err
 	}
@@ -69,7 +71,7 @@ func (s *Store) Update(ctx context.Context, c *Claim, fn func(tx *Tx) error) err
 // Operate writes what fn collects without a claim, for what a person decided: holds, lifted holds, audit. It wakes the repo, so that
 // a turn which did not see it yet is followed by one that does. ErrNotFound: the repo is not recorded.
 func (s *Store) Operate(ctx context.Context, repo promotion.RepoKey, fn func(tx *Tx) error) error {
-	tx := &Tx{repo: repo, tags: map[tagKey]Tag{}}
+	tx := &Tx{repo: repo, pushes: -1, tags: map[tagKey]Tag{}}
 	if err := tx.fill(fn); err != nil {
 		return err
 	}
@@ -153,7 +155,7 @@ func (tx *Tx) SaveListings(repo promotion.RepoKey, listings []promotion.Listing)
 	}
 	listings = slices.Clone(listings)
 	tx.add(func(ctx context.Context, _ *Store, q *conn) error {
-		missed, err := saveListings(ctx, q, repo, listings, tx.since)
+		missed, err := saveListings(ctx, q, repo, listings, tx.pushes)
 		if missed && !slices.Contains(tx.wakes, repo) {
 			tx.wakes = append(tx.wakes, repo)
 		}
@@ -196,10 +198,7 @@ func (tx *Tx) LiftRejections(promotionID string) {
 func (tx *Tx) AddHold(h promotion.Hold) {
 	images := jsonList(sortedSet(h.Images))
 	tx.add(func(ctx context.Context, _ *Store, q *conn) error {
-		_, err := q.exec(ctx, `INSERT INTO holds (repo, environment, images, reason, actor, at) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (repo, environment, images) DO NOTHING`,
-			string(tx.repo), h.Environment, images, plain(h.Reason, 2000), plain(h.Actor, 200), micros(h.At))
-		return err
+		return addHold(ctx, q, tx.repo, h.Environment, images, plain(h.Reason, 2000), plain(h.Actor, 200), h.At)
 	})
 }
 
@@ -268,38 +267,54 @@ func (tx *Tx) SaveCheck(repo promotion.RepoKey, pullRequest int, head, shown str
 	})
 }
 
+// addHold adds a hold on a sorted list of images, unless there is one.
+func addHold(ctx context.Context, q *conn, repo promotion.RepoKey, environment, images, reason, actor string, at time.Time) error {
+	key := images
+	if len(key) > 1000 {
+		sum := sha256.Sum256([]byte(images))
+		key = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	_, err := q.exec(ctx, `INSERT INTO holds (repo, environment, images_key, images, reason, actor, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (repo, environment, images_key) DO NOTHING`, string(repo), environment, key, images, reason, actor, micros(at))
+	return err
+}
+
 func liftHolds(ctx context.Context, q *conn, repo promotion.RepoKey, environment string, images []image.Name) error {
 	if len(images) == 0 {
 		_, err := q.exec(ctx, `DELETE FROM holds WHERE repo = $1 AND environment = $2`, string(repo), environment)
 		return err
 	}
-	var there []promotion.Hold
-	if err := q.each(ctx, func(r row) error {
-		h := promotion.Hold{Environment: environment}
-		if err := scanHold(r, &h); err != nil {
+	for changed := true; changed; { // what somebody else changed after it was read is looked at again
+		changed = false
+		var there []promotion.Hold
+		if err := q.each(ctx, func(r row) error {
+			h := promotion.Hold{Environment: environment}
+			if err := scanHold(r, &h); err != nil {
+				return err
+			}
+			there = append(there, h)
+			return nil
+		}, `SELECT images, reason, actor, at FROM holds WHERE repo = $1 AND environment = $2 ORDER BY images_key`, string(repo), environment); err != nil {
 			return err
 		}
-		there = append(there, h)
-		return nil
-	}, `SELECT images, reason, actor, at FROM holds WHERE repo = $1 AND environment = $2`, string(repo), environment); err != nil {
-		return err
-	}
-	for _, h := range there {
-		left := slices.DeleteFunc(slices.Clone(h.Images), func(name image.Name) bool { return slices.Contains(images, name) })
-		if len(left) == len(h.Images) {
-			continue
-		}
-		if _, err := q.exec(ctx, `DELETE FROM holds WHERE repo = $1 AND environment = $2 AND images = $3`,
-			string(repo), environment, jsonList(h.Images)); err != nil {
-			return err
-		}
-		if len(left) == 0 {
-			continue
-		}
-		if _, err := q.exec(ctx, `INSERT INTO holds (repo, environment, images, reason, actor, at) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (repo, environment, images) DO NOTHING`,
-			string(repo), environment, jsonList(left), h.Reason, h.Actor, micros(h.At)); err != nil {
-			return err
+		for _, h := range there {
+			left := slices.DeleteFunc(slices.Clone(h.Images), func(name image.Name) bool { return slices.Contains(images, name) })
+			if len(left) == len(h.Images) {
+				continue
+			}
+			n, err := q.exec(ctx, `DELETE FROM holds WHERE repo = $1 AND environment = $2 AND images = $3`, string(repo), environment, jsonList(h.Images))
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				changed = true
+				continue
+			}
+			if len(left) > 0 {
+				if err := addHold(ctx, q, repo, environment, jsonList(left), h.Reason, h.Actor, h.At); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
@@ -335,7 +350,7 @@ func savePromotion(ctx context.Context, s *Store, q *conn, p promotion.Promotion
 		ON CONFLICT (repo, id) DO UPDATE SET environment = excluded.environment, app = excluded.app, release_id = excluded.release_id,
 			state = excluded.state, active = excluded.active, live = excluded.live, branch = excluded.branch,
 			pull_request = excluded.pull_request, created_at = excluded.created_at, ended_at = excluded.ended_at, body = excluded.body`,
-		string(p.Repo), p.ID, p.Release.Environment, p.Release.App, p.Release.ID, string(p.State), flag(p.State.Active()), flag(live),
+		string(p.Repo), p.ID, p.Release.Environment, p.Release.App, p.Release.ID, string(p.State), bit(p.State.Active()), bit(live),
 		p.Branch, p.PullRequest, micros(p.CreatedAt), ended, string(body)); err != nil {
 		if s.dialect.duplicate(err) {
 			return &DuplicateError{Repo: p.Repo, Promotion: p.ID, Branch: p.Branch}

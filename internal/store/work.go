@@ -18,11 +18,13 @@ type Claim struct {
 	Attempts  int   // turns that failed in a row before this one
 	LastError string
 	Started   time.Time
+
+	pushes int64 // the number of the last push that was there before
 }
 
 // Finish is how a turn ended.
 type Finish struct {
-	WakeAt     time.Time           // when a clock may change something; zero: no clock does
+	WakeAt     time.Time           // when a clock may change something, by Store.Now; zero: no clock does
 	Err        string              // why the turn failed, for people; empty: it did not
 	RetryAfter time.Duration       // how long a failed turn has to wait at least
 	Wake       []promotion.RepoKey // others that have work because of this turn
@@ -48,13 +50,16 @@ type WorkRow struct {
 // due is the head of the queue: rows that may be claimed now.
 const due = `due_at > 0 AND due_at <= {now}`
 
-// Claim takes the repo that has been due longest, for the length of the lease. It returns nil where nothing is due. A claim whose
-// holder died is taken over when its lease has expired, and counts as a failed turn.
+// Claim takes the repo that has been due longest, for the length of the lease. It returns nil where nothing is due, or where others
+// are just about to take all that is. A claim whose holder died is taken over when its lease has expired, and counts as a failed turn.
 func (s *Store) Claim(ctx context.Context, owner string, lease time.Duration) (*Claim, error) {
 	if owner == "" {
 		return nil, errors.New("claim work: the worker has no name")
 	}
-	for {
+	if s.dialect.skipLocked != "" {
+		return s.claim(ctx, owner, lease)
+	}
+	for { // with one writer for all, whoever finds nothing must not have been in the way
 		waiting := false
 		err := s.read(ctx, "look for work", func(ctx context.Context, q *conn) (err error) {
 			var one int
@@ -73,16 +78,17 @@ func (s *Store) Claim(ctx context.Context, owner string, lease time.Duration) (*
 
 func (s *Store) claim(ctx context.Context, owner string, lease time.Duration) (c *Claim, err error) {
 	err = s.write(ctx, "claim work", func(ctx context.Context, q *conn) error {
+		c = nil
 		next := Claim{Owner: owner}
 		var started int64
 		// The predicate stands outside the sub-select again: where two workers found the same row, the second one looks once more.
-		found, err := q.one(ctx, []any{&next.Repo, &next.Token, &next.Wanted, &next.Attempts, &next.LastError, &started},
+		found, err := q.one(ctx, []any{&next.Repo, &next.Token, &next.Wanted, &next.Attempts, &next.LastError, &started, &next.pushes},
 			`UPDATE work SET token = token + 1, claimed_at = {now}, lease_until = {now} + $2, due_at = {now} + $2,
 				attempts = CASE WHEN lease_until > 0 THEN attempts + 1 ELSE attempts END,
 				last_error = CASE WHEN lease_until > 0 THEN 'worker ' || owner || ' did not come back' ELSE last_error END,
 				owner = $1
 			WHERE repo = (SELECT repo FROM work WHERE `+due+` ORDER BY due_at, repo LIMIT 1 {skip locked}) AND `+due+`
-			RETURNING repo, token, wanted, attempts, last_error, claimed_at`, owner, lease.Microseconds())
+			RETURNING repo, token, wanted, attempts, last_error, claimed_at, (SELECT last FROM counters WHERE name = 'pushes')`, owner, lease.Microseconds())
 		if found {
 			next.Started = instant(started)
 			c = &next
@@ -233,28 +239,19 @@ func inOrder(ctx context.Context, q *conn, own promotion.RepoKey, others []promo
 	return bump(ctx, q, others[at:])
 }
 
-// NextDue tells when the next work can be claimed, by this process's clock; that moment may have passed. The expiry of a lease counts.
+// NextDue tells when the next work can be claimed, by Store.Now; that moment may have passed. The expiry of a lease counts.
 func (s *Store) NextDue(ctx context.Context) (at time.Time, found bool, err error) {
 	err = s.read(ctx, "look for work", func(ctx context.Context, q *conn) error {
 		var dueAt, now int64
+		asked := s.local()
 		found, err = q.one(ctx, []any{&dueAt, &now}, `SELECT due_at, {now} FROM work WHERE due_at > 0 ORDER BY due_at LIMIT 1`)
 		if found {
-			at = s.now().Add(time.Duration(dueAt-now) * time.Microsecond)
+			s.heard(asked, now)
+			at = s.Now().Add(time.Duration(dueAt-now) * time.Microsecond)
 		}
 		return err
 	})
 	return at, found, err
-}
-
-// Notify carries a signal when there may be work. It is one signal for all who listen: a worker that got it claims until nothing
-// is due, and every claim passes the signal on.
-func (s *Store) Notify() <-chan struct{} { return s.notify }
-
-func (s *Store) signal() {
-	select {
-	case s.notify <- struct{}{}:
-	default:
-	}
 }
 
 // Work lists all work, sorted by key.

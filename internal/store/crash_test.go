@@ -1,0 +1,162 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/promotion"
+)
+
+// A process that has childEnv runs no test: it does what its value says with the database at urlEnv, until it is killed.
+const (
+	childEnv = "BOATLIFT_STORE_TEST_CHILD"
+	urlEnv   = "BOATLIFT_STORE_TEST_URL"
+)
+
+func TestMain(m *testing.M) {
+	switch role := os.Getenv(childEnv); role {
+	case "":
+		code := m.Run()
+		ownCluster.stop()
+		os.Exit(code)
+	case "cluster":
+		os.Exit(keepCluster())
+	default:
+		os.Exit(untilKilled(role))
+	}
+}
+
+// untilKilled accepts deliveries from many senders, or does turns, and prints a line for each one that was acknowledged.
+func untilKilled(role string) int {
+	ctx := context.Background()
+	s, err := Open(ctx, os.Getenv(urlEnv), Options{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	lines := make(chan string)
+	for n := range 16 {
+		go func() {
+			for i := 0; ; i++ {
+				id := fmt.Sprintf("%d-%d", n, i)
+				var err error
+				if role == "accept" {
+					_, err = s.Accept(ctx, hookOf(id), []Push{pushOf(web, id, i), pushOf(worker, id, i)}, []promotion.RepoKey{promotion.RepoKey("github/" + id)})
+				} else {
+					id, err = oneTurn(ctx, s, fmt.Sprintf("%s-%d", role, n))
+				}
+				if err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					return
+				}
+				lines <- id
+			}
+		}()
+	}
+	for line := range lines {
+		fmt.Println(line)
+	}
+	return 0
+}
+
+// oneTurn does a turn that writes to several tables and wakes its repo again; it returns the digest that all of them have.
+func oneTurn(ctx context.Context, s *Store, owner string) (string, error) {
+	for {
+		c, err := s.Claim(ctx, owner, time.Second)
+		if err != nil {
+			return "", err
+		}
+		if c == nil {
+			continue
+		}
+		sum := fmt.Sprintf("%s@%d", c.Repo, c.Token)
+		err = s.Update(ctx, c, func(tx *Tx) error {
+			tx.SaveListings(c.Repo, []promotion.Listing{{Environment: "e", Image: web, Tag: sum}, {Environment: "e", Image: worker, Tag: sum}})
+			tx.SaveNotes(c.Repo, []promotion.Note{{Say: sum}})
+			tx.SaveTag(Tag{Image: web, Tag: fmt.Sprint(c.Token % 3), Digest: digest(int(c.Token))})
+			tx.SaveTag(Tag{Image: web, Tag: fmt.Sprint(c.Token % 2), Digest: digest(int(c.Token))})
+			tx.Audit(AuditEntry{Action: "turn", Subject: sum})
+			return nil
+		})
+		if err == nil {
+			err = s.Finish(ctx, c, Finish{Wake: []promotion.RepoKey{c.Repo}})
+		}
+		if errors.Is(err, ErrLost) {
+			continue // another one took it over
+		}
+		return sum, err
+	}
+}
+
+// childOf runs a child process on a database.
+func childOf(t *testing.T, role, url string) (child *exec.Cmd, lines *bufio.Scanner) {
+	t.Helper()
+	child = exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), childEnv+"="+role, urlEnv+"="+url)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	must(t, err)
+	must(t, child.Start())
+	return child, bufio.NewScanner(out)
+}
+
+// killedAfter runs a child process, kills it in the middle of its work and returns what it had printed.
+func killedAfter(t *testing.T, role, url string, n int) (acknowledged []string) {
+	t.Helper()
+	child, lines := childOf(t, role, url)
+	for lines.Scan() {
+		acknowledged = append(acknowledged, lines.Text())
+		if len(acknowledged) == n {
+			must(t, child.Process.Kill())
+		}
+	}
+	_ = child.Wait() // it was killed
+	if len(acknowledged) < n {
+		t.Fatalf("the child acknowledged %d times only", len(acknowledged))
+	}
+	return acknowledged
+}
+
+func TestKilledInTheMiddleOfAccepts(t *testing.T) {
+	t.Parallel()
+	for round := range 3 {
+		path := filepath.Join(t.TempDir(), "boatlift.db")
+		acknowledged := killedAfter(t, "accept", "sqlite:"+path, 150+round*73)
+		s := openAt(t, path)
+		allAccepted(t, s, acknowledged)
+		must(t, s.Close())
+	}
+}
+
+// allAccepted checks that a crash took nothing that was acknowledged and left nothing half done.
+func allAccepted(t *testing.T, s *Store, acknowledged []string) {
+	t.Helper()
+	work := pending(t, s)
+	stored := must1(s.Deliveries(t.Context(), DeliveryFilter{Limit: 1 << 30}))(t)
+	there := map[string]bool{}
+	for _, d := range stored {
+		there[d.DeliveryID] = true
+		if !work[promotion.RepoKey("github/"+d.DeliveryID)] {
+			t.Errorf("delivery %s is there without its work", d.DeliveryID)
+		}
+	}
+	for _, id := range acknowledged {
+		if !there[id] {
+			t.Errorf("delivery %s was acknowledged and is gone", id)
+		}
+	}
+	if pushes := must1(s.Pushes(t.Context(), []image.Name{web, worker}, time.Time{}))(t); len(pushes) != 2*len(stored) || len(work) != len(stored) {
+		t.Errorf("%d deliveries with %d pushes and %d repos", len(stored), len(pushes), len(work))
+	}
+	if got := must1(s.Accept(t.Context(), hookOf(acknowledged[0]), nil, nil))(t); !got.Known {
+		t.Error("a delivery is not known after the crash")
+	}
+}

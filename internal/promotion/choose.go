@@ -28,6 +28,10 @@ func (p *planner) choose(env Environment, active []*Promotion, wishes []wish) []
 
 	for _, w := range wishes {
 		newest := findRelease(active, w.release.ID)
+		if newest == nil && p.ending[w.release.Branch()] {
+			p.wake(p.w.Now) // its branch is only free once the promotion that ends has been closed
+			continue
+		}
 		if newest == nil {
 			pr := p.begin(env, w.release)
 			leaving := p.leaving(env, active, pr)

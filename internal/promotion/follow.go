@@ -59,7 +59,7 @@ func (p *planner) merged(pr *Promotion, pull Pull) {
 	if pr.MergedAt.IsZero() {
 		pr.MergedAt = p.w.Now
 	}
-	green := pr.Gate != nil && pr.Gate.State == gate.Allow && pr.GateHead == pull.Head
+	green := pr.Gate != nil && pr.Gate.State == gate.Allow && pr.GateHead == pull.Head || allowed(pull.Shown)
 	pr.AgainstGate = !green && !pull.MergedBy.Bot
 	pr.ToClose, pr.ToDelete = false, !pr.Modified
 	pr.EndedAt = p.w.Now
@@ -93,6 +93,10 @@ func (p *planner) closed(env Environment, pr *Promotion, pull Pull) {
 		return
 	}
 	if p.w.ReadOnly != "" || env.Mode == Observe {
+		return
+	}
+	if p.w.Now.Before(pr.RetryAt) {
+		p.wake(pr.RetryAt)
 		return
 	}
 	if pr.Reopened == 0 {

@@ -41,24 +41,29 @@ func (p *planner) judge(env Environment, active []*Promotion) {
 		if pr.PullRequest == 0 || !seen || pull.State != PullOpen || pr.State != Open {
 			continue
 		}
+		if pull.Foreign {
+			continue // it may change anything by now, and is judged by what it does change, as everybody's pull requests are
+		}
 		v := p.verdict(env, pr)
 		p.wake(v.Until)
-		if p.w.Now.Before(pr.RetryAt) {
+		changed := pr.Gate == nil || fingerprint(*pr.Gate) != fingerprint(v)
+		waits := p.w.Now.Before(pr.RetryAt)
+		if waits {
 			p.wake(pr.RetryAt)
+		}
+		if waits && !changed { // what failed is not tried again yet; but a gate that turns is shown at once
 			continue
 		}
-		before := pr.Gate
-		head := pr.GateHead
 		p.shown(pr, v)
-		if pull.Conflicting && !pull.Foreign && !pr.Modified && pr.Base != p.w.Base && p.w.Paused == "" {
+		if pull.Conflicting && !pr.Modified && pr.Base != p.w.Base && p.w.Paused == "" && !waits {
 			p.do(Rebuild{Promotion: *pr, Why: "base moved and the pull request conflicts with it", Verdict: v})
 			continue
 		}
-		if before == nil || head != pull.Head || fingerprint(*before) != fingerprint(v) {
+		if changed || pr.GateHead != pull.Head {
 			pr.GateHead = pull.Head
 			p.do(ShowGate{Promotion: *pr, Verdict: v})
 		}
-		if p.mayMerge(env, pr, pull, v) {
+		if !waits && p.mayMerge(env, pr, pull, v) {
 			p.do(Merge{Promotion: *pr, Head: pull.Head})
 		}
 	}

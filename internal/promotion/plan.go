@@ -14,7 +14,7 @@ import (
 // Plan decides what is to be done for one infra repo. While the decision has Asks, it is not complete: resolve them, put the answers
 // into the world, and plan again.
 func Plan(w World) Decision {
-	p := &planner{w: w, listings: map[string][]Listing{}, rejections: slices.Clone(w.Rejections), holds: slices.Clone(w.Holds)}
+	p := &planner{w: w, listings: map[string][]Listing{}, rejections: slices.Clone(w.Rejections), holds: slices.Clone(w.Holds), ending: map[string]bool{}}
 	for _, l := range w.Listings {
 		p.listings[l.Environment] = append(p.listings[l.Environment], l)
 	}
@@ -33,6 +33,7 @@ type planner struct {
 	listings   map[string][]Listing // by environment
 	rejections []Rejection          // as they will be after the actions so far
 	holds      []Hold
+	ending     map[string]bool // branches of the promotions that this plan ends
 }
 
 func (p *planner) do(a Action) { p.d.Actions = append(p.d.Actions, a) }
@@ -126,8 +127,9 @@ func (p *planner) byID(id string) *Promotion {
 }
 
 // orphans ends the promotions of environments that the configuration does not name any more.
+// While the newest configuration is wrong nobody knows what it was meant to name.
 func (p *planner) orphans() {
-	if p.w.ReadOnly != "" {
+	if p.w.ReadOnly != "" || p.w.Paused != "" {
 		return
 	}
 	for _, pr := range p.w.Promotions {
@@ -140,6 +142,7 @@ func (p *planner) orphans() {
 // end gives a promotion its last state and closes its pull request, unless a person's commits are on it.
 func (p *planner) end(pr *Promotion, state State, reason string, by *Promotion) {
 	pr.State, pr.Reason, pr.EndedAt = state, reason, p.w.Now
+	p.ending[pr.Branch] = true
 	if by != nil {
 		pr.SupersededBy = by.ID
 	}
@@ -159,7 +162,11 @@ func (p *planner) dropStale(env Environment, promotions []*Promotion) []*Promoti
 		if !pr.State.Active() {
 			continue
 		}
-		if reason := p.passed(env, pr.Release); reason != "" {
+		reason := p.passed(env, pr.Release)
+		if pull, seen := p.w.Pulls[pr.PullRequest]; seen && pull.State == PullOpen && pull.Elsewhere != "" {
+			reason = "it is onto " + pull.Elsewhere + ", which is not the default branch any more"
+		}
+		if reason != "" {
 			p.end(pr, Stale, reason, nil)
 			continue
 		}
@@ -349,7 +356,7 @@ func (p *planner) judgeOther(o Other) gate.Verdict {
 		}
 		facts := gate.Facts{
 			Now: p.w.Now, Environment: name, Changes: o.Changes[name], After: p.after(env, o.Changes[name]), Head: o.Head,
-			OpenCount: p.countActive(name),
+			OpenCount: p.countActive(name), Approvals: o.Approvals,
 		}
 		for _, c := range o.Changes[name] {
 			if reason := p.heldBecause(name, c.Image); reason != "" {
@@ -382,6 +389,12 @@ func (p *planner) countActive(environment string) int {
 // policies are those of the organisation and those of the environment: the second can only make the first stricter.
 func (p *planner) policies(env Environment) []gate.Use {
 	return append(slices.Clone(p.w.Require), env.Policies...)
+}
+
+// allowed tells whether what was shown of somebody's pull request lets it be merged.
+func allowed(shown string) bool {
+	state, _, _ := strings.Cut(shown, "\n")
+	return shown == NoImageChanges || state == string(gate.Allow)
 }
 
 // fingerprint tells two shown verdicts apart.

@@ -38,10 +38,12 @@ type target struct {
 func (p *planner) wishFor(env Environment, app App, promotions []*Promotion) (Release, bool) {
 	var targets []target
 	var changes []Change
+	ready := true
 	for _, name := range app.Images {
 		t, ok := p.target(env, app, name)
 		if !ok {
-			return Release{}, false // the registry cannot be asked: the whole app waits
+			ready = false // what is missing of the others is asked for all the same, so that one round of answers is enough
+			continue
 		}
 		targets = append(targets, t)
 		if t.moves {
@@ -50,8 +52,8 @@ func (p *planner) wishFor(env Environment, app App, promotions []*Promotion) (Re
 			})
 		}
 	}
-	if len(changes) == 0 {
-		return Release{}, false
+	if !ready || len(changes) == 0 {
+		return Release{}, false // without the registry's answer the whole app waits
 	}
 	release := NewRelease(env.Name, app.Name, changes)
 	if slices.ContainsFunc(promotions, func(pr *Promotion) bool { return pr.State.Active() && pr.Release.ID == release.ID }) {

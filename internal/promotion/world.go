@@ -85,6 +85,8 @@ type Pull struct {
 	Foreign     bool   // the head commit, or one below it, was not made by the bot
 	NoBranch    bool   // the head branch is gone
 	Conflicting bool   // the forge knows that it cannot be merged without conflict
+	Elsewhere   string // the branch it is onto, where that is not the default branch
+	Shown       string // what the gate last showed on this head where it was judged by what it changes, as Other.Shown
 	ClosedBy    Person
 	MergedBy    Person
 	MergedAt    time.Time
@@ -93,11 +95,13 @@ type Pull struct {
 	Checks      map[string]string
 }
 
-// Other is an open pull request that is not the bot's.
+// Other is an open pull request that is judged by what it changes: somebody else's, or one of the bot's whose head is not the bot's any
+// more and may change anything.
 type Other struct {
-	Number  int
-	Head    string
-	Shown   string                   // what the bot's check on this head last showed; empty if nothing yet
-	Changes map[string][]gate.Change // image changes by environment; empty if it touches none
-	Problem string                   // why its changes could not be read
+	Number    int
+	Head      string
+	Shown     string                   // what the bot's check on this head last showed; empty if nothing yet
+	Changes   map[string][]gate.Change // image changes by environment; empty if it touches none
+	Approvals []gate.Approval          // where a policy asks for them
+	Problem   string                   // why its changes could not be read
 }

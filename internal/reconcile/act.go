@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
@@ -21,6 +22,7 @@ func (t *turn) act(ctx context.Context, d promotion.Decision) (again bool, err e
 		return false, err
 	}
 	var errs []error
+	unshown := map[string]bool{} // promotions whose gate could not be shown
 	for _, a := range d.Actions {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
@@ -38,8 +40,12 @@ func (t *turn) act(ctx context.Context, d promotion.Decision) (again bool, err e
 			}
 			failed = t.close(ctx, a)
 		case promotion.Merge:
-			again = true
-			failed = t.merge(ctx, a)
+			if unshown[a.Promotion.ID] {
+				continue // nobody could have seen why
+			}
+			var merged bool
+			merged, failed = t.merge(ctx, a)
+			again = again || merged
 		default:
 			failed = t.note(ctx, a)
 		}
@@ -50,6 +56,7 @@ func (t *turn) act(ctx context.Context, d promotion.Decision) (again bool, err e
 			return false, failed
 		}
 		if pr, ok := promotionOf(a); ok {
+			unshown[pr.ID] = true
 			if err := t.failed(ctx, pr, failed); err != nil {
 				return false, err
 			}
@@ -71,8 +78,9 @@ func idOf(pr *promotion.Promotion) string {
 // access is gone.
 func endsTurn(err error) bool {
 	var limit *forge.LimitError
+	var database *store.UnavailableError
 	return errors.Is(err, store.ErrLost) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &limit) || errors.Is(err, forge.ErrGone)
+		errors.As(err, &limit) || errors.Is(err, forge.ErrGone) || errors.As(err, &database)
 }
 
 // promotionOf is the promotion that an action is about, as the store knows it when the action begins.
@@ -162,7 +170,11 @@ func auditOf(pr promotion.Promotion) any {
 // close ends a promotion: its new state is written down first, so that a close by the bot is never taken for one by a person.
 func (t *turn) close(ctx context.Context, a promotion.Close) error {
 	pr := a.Promotion
-	if err := t.save(ctx, pr, "", string(pr.State), nil); err != nil {
+	action := string(pr.State)
+	if slices.ContainsFunc(t.mem.Promotions, func(o promotion.Promotion) bool { return o.ID == pr.ID && o.State == pr.State }) {
+		action = "" // it is in the audit already
+	}
+	if err := t.save(ctx, pr, "", action, nil); err != nil {
 		return err
 	}
 	if pr.ToClose && pr.PullRequest != 0 {
@@ -173,6 +185,17 @@ func (t *turn) close(ctx context.Context, a promotion.Close) error {
 		if now.State == forge.Merged {
 			t.wakeLater(0) // somebody merged it meanwhile; the next turn follows that
 			return nil
+		}
+		if now.State == forge.Open && now.HeadSHA != pr.Head && pr.Head != "" {
+			foreign, err := t.foreign(ctx, &pr, now.HeadSHA)
+			if err != nil {
+				return fmt.Errorf("look at the head of #%d before closing it: %w", pr.PullRequest, err)
+			}
+			if foreign { // somebody pushed to it since this turn began
+				pr.Modified, pr.ToClose, pr.ToDelete = true, false, false
+				pr.Reason += "; its branch carries commits of a person, so the pull request is left open"
+				return t.save(ctx, pr, "", "", nil)
+			}
 		}
 		if now.State == forge.Open {
 			if err := t.forge.Comment(ctx, t.repo, pr.PullRequest, "end-"+pr.ID, endComment(pr, a.By)); err != nil {
@@ -196,7 +219,7 @@ func (t *turn) close(ctx context.Context, a promotion.Close) error {
 
 // mayDelete tells whether no other promotion needs the branch: the same release may have begun anew.
 func (t *turn) mayDelete(pr promotion.Promotion) bool {
-	for _, other := range t.world.Promotions {
+	for _, other := range slices.Concat(t.world.Promotions, t.begun) {
 		if other.ID != pr.ID && other.Branch == pr.Branch && other.State.Active() {
 			return false
 		}
@@ -205,16 +228,17 @@ func (t *turn) mayDelete(pr promotion.Promotion) bool {
 }
 
 // merge merges exactly what gate and approvals saw. What became of it the next turn sees.
-func (t *turn) merge(ctx context.Context, a promotion.Merge) error {
-	_, err := t.forge.Merge(ctx, t.repo, a.Promotion.PullRequest, a.Head, t.repo.MergeMethod)
+func (t *turn) merge(ctx context.Context, a promotion.Merge) (merged bool, err error) {
+	_, err = t.forge.Merge(ctx, t.repo, a.Promotion.PullRequest, a.Head, t.repo.MergeMethod)
 	if errors.Is(err, forge.ErrStale) {
-		return nil // looked at again at once
+		t.wakeLater(5 * time.Second) // a list that lags behind told of a head that is not there any more
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("merge #%d: %w", a.Promotion.PullRequest, err)
+		return false, fmt.Errorf("merge #%d: %w", a.Promotion.PullRequest, err)
 	}
 	t.log.Info("merged", "pull request", a.Promotion.PullRequest, "promotion", a.Promotion.ID)
-	return nil
+	return true, nil
 }
 
 // note carries out the actions that mostly write something down.
@@ -257,14 +281,7 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 		pr.Attempts, pr.LastError, pr.RetryAt = 0, "", time.Time{}
 		return t.save(ctx, pr, "", "", nil)
 	case promotion.ShowOther:
-		check := gateCheck(a.Head, a.Verdict, "")
-		if err := t.forge.SetCheck(ctx, t.repo, check); err != nil {
-			return fmt.Errorf("show the gate on #%d: %w", a.Number, err)
-		}
-		return t.r.Store.Update(ctx, t.claim, func(tx *store.Tx) error {
-			tx.SaveCheck(t.claim.Repo, a.Number, a.Head, a.Shown)
-			return nil
-		})
+		return t.showOther(ctx, a)
 	default:
 		return fmt.Errorf("a fault in the program: nobody carries out %T", a)
 	}

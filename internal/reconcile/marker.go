@@ -1,10 +1,13 @@
 package reconcile
 
 import (
+	"bytes"
+	"compress/flate"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"strings"
 
 	"github.com/boatlift/boatlift/internal/promotion"
@@ -27,7 +30,15 @@ func (m marker) sign(key []byte, repo promotion.RepoKey) string {
 	if err != nil {
 		panic(err) // strings only
 	}
-	payload := base64.RawURLEncoding.EncodeToString(text)
+	var packed bytes.Buffer
+	w, _ := flate.NewWriter(&packed, flate.BestCompression) // the level is a right one
+	if _, err := w.Write(text); err != nil {
+		panic(err) // nothing in memory fails
+	}
+	if err := w.Close(); err != nil {
+		panic(err)
+	}
+	payload := base64.RawURLEncoding.EncodeToString(packed.Bytes())
 	return markerStart + payload + "." + base64.RawURLEncoding.EncodeToString(markerSum(key, repo, payload)) + markerEnd
 }
 
@@ -53,7 +64,11 @@ func readMarker(key []byte, repo promotion.RepoKey, body string) (m marker, ok b
 	if err != nil || !hmac.Equal(given, markerSum(key, repo, payload)) {
 		return m, false
 	}
-	decoded, err := base64.RawURLEncoding.DecodeString(payload)
+	packed, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return marker{}, false
+	}
+	decoded, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
 	if err != nil || json.Unmarshal(decoded, &m) != nil || len(m.Release.ID) < 12 {
 		return marker{}, false
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/boatlift/boatlift/internal/kustomize"
 	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/render"
+	"github.com/boatlift/boatlift/internal/store"
 )
 
 type verdict = gate.Verdict
@@ -26,6 +27,8 @@ type work struct {
 	rebuild string // why the commit is made anew; empty otherwise
 	reopen  bool
 	changes edit
+
+	replaced string // the head that was replaced by a push of this turn
 }
 
 // edit is what a promotion changes in the repository.
@@ -59,48 +62,45 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 	if len(all) == 0 {
 		return out, nil
 	}
-	fail := func(w *work, err error) error {
-		if endsTurn(err) {
-			return err
-		}
-		out.failed[w.pr.ID] = true
-		return t.failed(ctx, w.pr, err)
-	}
 	var updates []gitrepo.BranchUpdate
-	var pushed []*work
+	var ready, pushed []*work
 	for _, w := range all {
-		if err := t.save(ctx, w.pr, "", "", nil); err != nil { // a crash from here on is taken up by the next turn
-			return out, err
+		t.begun = append(t.begun, w.pr)
+		if !w.reopen { // a crash from here on is taken up by the next turn; a reopening only counts once it is done
+			if err := t.save(ctx, w.pr, "", "", nil); err != nil {
+				return out, err
+			}
 		}
-		update, err := t.prepare(ctx, w)
-		if err != nil {
-			if err := fail(w, err); err != nil {
+		update, needed, err := t.prepare(ctx, w)
+		switch {
+		case err != nil:
+			if err := t.openFailed(ctx, w, err, out); err != nil {
+				return out, err
+			}
+		case needed:
+			updates, pushed = append(updates, update), append(pushed, w)
+		default:
+			ready = append(ready, w)
+		}
+	}
+	for i, result := range t.pushAll(ctx, updates) {
+		w := pushed[i]
+		if result.Err != nil {
+			if err := t.openFailed(ctx, w, fmt.Errorf("push branch %s: %w", w.pr.Branch, result.Err), out); err != nil {
 				return out, err
 			}
 			continue
 		}
-		updates, pushed = append(updates, update), append(pushed, w)
-	}
-	if len(updates) == 0 {
-		return out, nil
-	}
-	results, err := t.remote.Push(ctx, updates)
-	if err != nil && len(results) != len(updates) {
-		results = make([]gitrepo.Result, len(updates))
-		for i := range results {
-			results[i].Err = err
+		w.replaced = w.pr.Head
+		w.pr.Head, w.pr.Base = string(result.New), string(updates[i].Parent)
+		if w.pr.MergeableAt = ""; w.pr.Base == string(t.base) {
+			w.pr.MergeableAt = w.pr.Base
 		}
+		ready = append(ready, w)
 	}
-	for i, w := range pushed {
-		err := results[i].Err
-		if err == nil {
-			w.pr.Head, w.pr.Base, w.pr.MergeableAt = string(results[i].New), string(t.base), string(t.base)
-			err = t.present(ctx, w)
-		} else {
-			err = fmt.Errorf("push branch %s: %w", w.pr.Branch, err)
-		}
-		if err != nil {
-			if err := fail(w, err); err != nil {
+	for _, w := range ready {
+		if err := t.present(ctx, w); err != nil {
+			if err := t.openFailed(ctx, w, err, out); err != nil {
 				return out, err
 			}
 			continue
@@ -110,29 +110,88 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 	return out, nil
 }
 
-// prepare makes the edit of a promotion on the present base.
-func (t *turn) prepare(ctx context.Context, w *work) (gitrepo.BranchUpdate, error) {
+// pushAll pushes all branches in one request. There is a result for each, whatever happens.
+func (t *turn) pushAll(ctx context.Context, updates []gitrepo.BranchUpdate) []gitrepo.Result {
+	if len(updates) == 0 {
+		return nil
+	}
+	results, err := t.remote.Push(ctx, updates)
+	if err != nil && len(results) != len(updates) {
+		results = make([]gitrepo.Result, len(updates))
+		for i := range results {
+			results[i].Err = err
+		}
+	}
+	return results
+}
+
+// openFailed writes on a promotion why it could not be carried on. An error is only returned where it ends the turn.
+func (t *turn) openFailed(ctx context.Context, w *work, err error, out outcome) error {
+	if endsTurn(err) {
+		return err
+	}
+	out.failed[w.pr.ID] = true
+	pr := w.pr
+	switch {
+	case w.reopen && errors.Is(err, forge.ErrRefused):
+		return t.holdClosed(ctx, pr, err)
+	case w.reopen:
+		pr.Reopened--
+	case w.rebuild != "" && w.replaced != "":
+		pr.Head = w.replaced // the next turn finds a new head, and says what this one could not
+	}
+	return t.failed(ctx, pr, err)
+}
+
+// holdClosed ends a promotion that was closed by a machine and that the forge does not let be opened again. Its images are held, as opening
+// another pull request would only have that closed too.
+func (t *turn) holdClosed(ctx context.Context, pr promotion.Promotion, cause error) error {
+	reason := fmt.Sprintf("#%d was closed by a machine, or by somebody who may not reject a release, and cannot be reopened: %s", pr.PullRequest, firstLine(cause.Error()))
+	pr.State, pr.Reason, pr.EndedAt, pr.ToDelete = promotion.Stale, reason, t.now, true
+	hold := promotion.Hold{Environment: pr.Release.Environment, Images: imagesOf(pr.Release), Reason: reason, Actor: "boatlift", At: t.now}
+	return t.save(ctx, pr, "", string(pr.State), func(tx *store.Tx) {
+		tx.AddHold(hold)
+		tx.Audit(t.audit("boatlift", "held", t.repo.FullName+":"+hold.Environment, hold))
+	})
+}
+
+// prepare makes the edit of a promotion. It is made on the present base, but for a pull request that is to be reopened: forges only do that
+// while its branch is where it was, so there it is made on the old base, which gives the same commit again, or left alone.
+func (t *turn) prepare(ctx context.Context, w *work) (update gitrepo.BranchUpdate, needed bool, err error) {
+	on, lists := t.tree, t.world.Listings
+	old := t.refs.Branch(w.pr.Branch)
+	if w.reopen {
+		if string(old) == w.pr.Head && old != "" {
+			return update, false, nil
+		}
+		if w.pr.Base != "" && w.pr.Base != string(t.base) {
+			if on, err = t.remote.Tree(ctx, gitrepo.Hash(w.pr.Base)); err != nil {
+				return update, false, err
+			}
+			if lists, err = t.list(ctx, on); err != nil {
+				return update, false, fmt.Errorf("read the base of branch %s: %w", w.pr.Branch, err)
+			}
+		}
+	}
 	env, _ := t.world.Config.Environment(w.pr.Release.Environment)
-	var err error
-	if w.changes, err = t.edit(ctx, env, w.pr.Release); err != nil {
-		return gitrepo.BranchUpdate{}, err
+	if w.changes, err = t.edit(ctx, on, lists, env, w.pr.Release); err != nil {
+		return update, false, err
 	}
 	w.pr.Files = sortedKeys(w.changes.files)
-	old := t.refs.Branch(w.pr.Branch)
 	if old != "" && string(old) != w.pr.Head {
 		commit, err := t.remote.Commit(ctx, old)
 		if err != nil {
-			return gitrepo.BranchUpdate{}, fmt.Errorf("look at branch %s: %w", w.pr.Branch, err)
+			return update, false, fmt.Errorf("look at branch %s: %w", w.pr.Branch, err)
 		}
 		if commit.Author.Email != t.self.Email || trailer(commit.Message) != w.pr.Release.ID {
-			return gitrepo.BranchUpdate{}, &foreignBranchError{w.pr.Branch}
+			return update, false, &foreignBranchError{w.pr.Branch}
 		}
 	}
 	who := gitrepo.Identity{Name: t.self.Name, Email: t.self.Email}
 	return gitrepo.BranchUpdate{
-		Branch: w.pr.Branch, Old: old, Parent: t.base, Files: w.changes.files, Message: commitMessage(w.pr.Release, t.repo.FullName),
+		Branch: w.pr.Branch, Old: old, Parent: on.Commit(), Files: w.changes.files, Message: commitMessage(w.pr.Release),
 		Author: who, Committer: who, When: w.pr.CreatedAt.Truncate(time.Second),
-	}, nil
+	}, true, nil
 }
 
 // foreignBranchError reports a branch of the bot's naming with somebody else's commit on it.
@@ -145,9 +204,9 @@ func (e *foreignBranchError) Hint() string    { return "delete or rename the bra
 func (e *foreignBranchError) Permanent() bool { return true }
 
 // edit changes every kustomization of the environment that lists an image of the release.
-func (t *turn) edit(ctx context.Context, env promotion.Environment, release promotion.Release) (edit, error) {
+func (t *turn) edit(ctx context.Context, tree *gitrepo.Tree, lists []promotion.Listing, env promotion.Environment, release promotion.Release) (edit, error) {
 	changes := map[string][]kustomize.Change{}
-	for _, l := range t.world.Listings {
+	for _, l := range lists {
 		if l.Environment != env.Name || !release.Moves(l.Image) {
 			continue
 		}
@@ -161,7 +220,7 @@ func (t *turn) edit(ctx context.Context, env promotion.Environment, release prom
 		}
 	}
 	files := sortedKeys(changes)
-	texts, err := t.tree.ReadFiles(ctx, files)
+	texts, err := tree.ReadFiles(ctx, files)
 	if err != nil {
 		return edit{}, fmt.Errorf("read the kustomizations: %w", err)
 	}
@@ -179,7 +238,7 @@ func (t *turn) edit(ctx context.Context, env promotion.Environment, release prom
 	if len(e.files) == 0 {
 		return edit{}, fmt.Errorf("%s has %s already", env.Name, release.Label())
 	}
-	t.render(ctx, &e)
+	t.render(ctx, tree, &e)
 	return e, nil
 }
 
@@ -207,7 +266,7 @@ func change(pin promotion.Pin, entry string, c promotion.Change) kustomize.Chang
 const maxRendered = 4
 
 // render shows what the edit changes in the manifests. It never stands in the way of the pull request.
-func (t *turn) render(ctx context.Context, e *edit) {
+func (t *turn) render(ctx context.Context, tree *gitrepo.Tree, e *edit) {
 	if t.r.Renderer == nil {
 		return
 	}
@@ -225,7 +284,7 @@ func (t *turn) render(ctx context.Context, e *edit) {
 			dirs[i] = ""
 		}
 	}
-	result, err := t.r.Renderer.Compare(ctx, treeSource{t.tree}, dirs, e.files)
+	result, err := t.r.Renderer.Compare(ctx, treeSource{tree}, dirs, e.files)
 	if err != nil {
 		e.notice = "The manifests could not be rendered: " + firstLine(err.Error())
 		return
@@ -251,6 +310,11 @@ func (s treeSource) IsDir(ctx context.Context, p string) (bool, error) {
 func (t *turn) present(ctx context.Context, w *work) error {
 	env := w.pr.Release.Environment
 	title, body := pullTitle(w.pr.Release), t.pullBody(w)
+	if !w.reopen && w.rebuild == "" { // from here on there may be a pull request, and the next turn has to look for it
+		if err := t.save(ctx, w.pr, "", "", nil); err != nil {
+			return err
+		}
+	}
 	switch {
 	case w.reopen:
 		open := forge.Open
@@ -264,7 +328,7 @@ func (t *turn) present(ctx context.Context, w *work) error {
 		if _, err := t.forge.EditPullRequest(ctx, t.repo, w.pr.PullRequest, forge.Edit{Title: &title, Body: &body}); err != nil {
 			return fmt.Errorf("bring #%d up to date: %w", w.pr.PullRequest, err)
 		}
-		if err := t.forge.Comment(ctx, t.repo, w.pr.PullRequest, "rebuilt-"+w.pr.Head[:12], rebuildComment(w.rebuild)); err != nil {
+		if err := t.forge.Comment(ctx, t.repo, w.pr.PullRequest, rebuiltKey(w.pr.Head), rebuildComment(w.rebuild)); err != nil {
 			return fmt.Errorf("comment on #%d: %w", w.pr.PullRequest, err)
 		}
 	default:
@@ -323,6 +387,9 @@ func (t *turn) openOrFind(ctx context.Context, branch string, pr forge.NewPullRe
 	}
 	return pull, fmt.Errorf("the forge says that a pull request for branch %s exists, and shows none", branch)
 }
+
+// rebuiltKey tells the comments on heads that took the place of others apart.
+func rebuiltKey(head string) string { return "rebuilt-" + head[:min(12, len(head))] }
 
 func imagesOf(r promotion.Release) []image.Name {
 	names := make([]image.Name, len(r.Changes))

@@ -2,13 +2,71 @@ package reconcile
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"iter"
 	"path"
+	"slices"
+	"time"
 
 	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/gitrepo"
 	"github.com/boatlift/boatlift/internal/kustomize"
 	"github.com/boatlift/boatlift/internal/promotion"
+	"github.com/boatlift/boatlift/internal/store"
 )
+
+// lookAgain is how soon a pull request of other people is looked at again that could not be read, or not be answered.
+const lookAgain = time.Minute
+
+// observeOthers finds out which images the pull requests of other people change. A head that was looked at and changes none is not looked
+// at again. One that cannot be read just now is left out, and does not keep the bot from its own.
+func (t *turn) observeOthers(ctx context.Context) error {
+	if !slices.ContainsFunc(t.world.Config.Environments, func(e promotion.Environment) bool { return e.Mode == promotion.Propose }) {
+		t.world.Others = nil
+		return nil
+	}
+	others := t.world.Others
+	t.world.Others = nil
+	for _, o := range others {
+		err := t.observeOther(ctx, &o)
+		switch {
+		case err == nil:
+			t.world.Others = append(t.world.Others, o)
+		case endsTurn(err):
+			return fmt.Errorf("look at pull request #%d of %s: %w", o.Number, t.repo.FullName, err)
+		default:
+			t.log.Warn("look at somebody's pull request", "pull request", o.Number, "error", err)
+			t.wakeLater(lookAgain)
+		}
+	}
+	return nil
+}
+
+func (t *turn) observeOther(ctx context.Context, o *promotion.Other) error {
+	o.Shown = t.mem.Checks[o.Number][o.Head]
+	if o.Shown == promotion.NoImageChanges {
+		return nil
+	}
+	const limit = 3000
+	files, more, err := t.forge.ChangedFiles(ctx, t.repo, o.Number, limit)
+	if err != nil {
+		return fmt.Errorf("list its files: %w", err)
+	}
+	if more {
+		o.Problem = fmt.Sprintf("it changes more than %d files, so not all of them were looked at", limit)
+	}
+	if err := t.changesOf(ctx, o, files); err != nil {
+		return fmt.Errorf("read its kustomizations: %w", err)
+	}
+	for name := range o.Changes {
+		if t.asksForApprovals(name) {
+			o.Approvals, err = t.approvals(ctx, o.Number, o.Head, t.openPulls[o.Number].Author)
+			return err
+		}
+	}
+	return nil
+}
 
 // changesOf compares the images that a pull request's head sets with those of base, in the kustomizations that it touches.
 func (t *turn) changesOf(ctx context.Context, o *promotion.Other, files []string) error {
@@ -25,11 +83,14 @@ func (t *turn) changesOf(ctx context.Context, o *promotion.Other, files []string
 	if err != nil {
 		return err
 	}
+	sets := func(file string) bool { // whether base sets images in a file
+		return slices.ContainsFunc(t.world.Listings, func(l promotion.Listing) bool { return l.File == file })
+	}
 	texts := map[string][]byte{}
 	for _, f := range touched {
 		text, err := tree.ReadFile(ctx, f)
 		switch {
-		case isNotExist(err):
+		case isNotExist(err), errors.Is(err, gitrepo.ErrUnsupported) && !sets(f):
 		case permanent(err):
 			o.Problem = f + " cannot be read at the head of the pull request: " + err.Error()
 		case err != nil:
@@ -38,15 +99,19 @@ func (t *turn) changesOf(ctx context.Context, o *promotion.Other, files []string
 			texts[f] = text
 		}
 	}
-	type entry struct{ file, name string }
 	before := map[entry]promotion.Listing{}
-	for _, l := range t.world.Listings {
-		before[entry{l.File, l.Entry}] = l
+	for l, e := range numbered(t.world.Listings) {
+		before[e] = l
 	}
 	o.Changes = map[string][]gate.Change{}
-	now, _ := listings(t.world.Config, texts, nil)
-	for _, l := range now {
-		was := before[entry{l.File, l.Entry}]
+	now, unlisted := listings(t.world.Config, texts, nil)
+	for _, u := range unlisted {
+		if u.Entry == "" && sets(u.File) {
+			o.Problem = u.Why // any image may be in it
+		}
+	}
+	for l, e := range numbered(now) {
+		was := before[e]
 		if was.Image == l.Image && was.Tag == l.Tag && was.Digest == l.Digest {
 			continue
 		}
@@ -55,4 +120,43 @@ func (t *turn) changesOf(ctx context.Context, o *promotion.Other, files []string
 		})
 	}
 	return nil
+}
+
+// entry is where a listing stands. A name may stand more than once in a file.
+type entry struct {
+	file, name string
+	n          int
+}
+
+// numbered gives listings with their places, in their order.
+func numbered(lists []promotion.Listing) iter.Seq2[promotion.Listing, entry] {
+	return func(yield func(promotion.Listing, entry) bool) {
+		seen := map[entry]int{}
+		for _, l := range lists {
+			e := entry{file: l.File, name: l.Entry}
+			n := seen[e]
+			seen[e]++
+			e.n = n
+			if !yield(l, e) {
+				return
+			}
+		}
+	}
+}
+
+// showOther shows the gate on somebody's pull request, and remembers what was shown.
+func (t *turn) showOther(ctx context.Context, a promotion.ShowOther) error {
+	err := t.forge.SetCheck(ctx, t.repo, gateCheck(a.Head, a.Verdict, ""))
+	if err != nil && !endsTurn(err) {
+		t.log.Warn("show the gate on somebody's pull request", "pull request", a.Number, "error", err)
+		t.wakeLater(lookAgain)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("show the gate on #%d: %w", a.Number, err)
+	}
+	return t.r.Store.Update(ctx, t.claim, func(tx *store.Tx) error {
+		tx.SaveCheck(t.claim.Repo, a.Number, a.Head, a.Shown)
+		return nil
+	})
 }

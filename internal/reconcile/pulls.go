@@ -1,9 +1,11 @@
 package reconcile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,7 +18,7 @@ import (
 // observePulls looks at the pull requests of the promotions, and notices those of other people. One list serves all that are open; what is
 // not in it is read singly.
 func (t *turn) observePulls(ctx context.Context) error {
-	t.world.Pulls = map[int]promotion.Pull{}
+	t.world.Pulls, t.openPulls = map[int]promotion.Pull{}, map[int]forge.PullRequest{}
 	t.permissions = map[string]forge.Permission{}
 	if len(t.world.Config.Environments) == 0 && !slices.ContainsFunc(t.world.Promotions, func(p promotion.Promotion) bool { return p.State.Active() }) {
 		return nil
@@ -26,34 +28,42 @@ func (t *turn) observePulls(ctx context.Context) error {
 		return fmt.Errorf("list the open pull requests of %s: %w", t.repo.FullName, err)
 	}
 	t.adopt(open)
-	byNumber := map[int]forge.PullRequest{}
 	for _, pr := range open {
-		byNumber[pr.Number] = pr
+		t.openPulls[pr.Number] = pr
 	}
 	ours := map[int]bool{}
 	for i := range t.world.Promotions {
 		pr := &t.world.Promotions[i]
-		if pr.State == promotion.Opening && pr.PullRequest == 0 {
-			if err := t.findPull(ctx, pr); err != nil {
+		if pr.State == promotion.Opening && pr.PullRequest == 0 && pr.Head != "" {
+			if err := t.findPull(ctx, pr, open); err != nil {
 				return err
 			}
 		}
 		if pr.PullRequest == 0 {
 			continue
 		}
-		ours[pr.PullRequest] = true
-		listed, isOpen := byNumber[pr.PullRequest]
-		if !isOpen && !pr.State.Active() && !pr.ToClose {
-			continue // ended, and still closed
+		listed, isOpen := t.openPulls[pr.PullRequest]
+		if !pr.State.Active() {
+			if !isOpen && !pr.ToClose {
+				continue // ended, and still closed
+			}
+			if pr.Modified && !pr.ToClose {
+				continue // left to the person whose commits are on it: as other people's
+			}
+			isOpen = false // a list may lag behind, and that somebody reopened it is not believed of one
 		}
+		ours[pr.PullRequest] = true
 		pull, err := t.observePull(ctx, pr, listed, isOpen)
 		if errors.Is(err, forge.ErrNotFound) {
-			return fmt.Errorf("read pull request #%d of %s, which the forge does not know: %w", pr.PullRequest, t.repo.FullName, errors.New("it cannot be found"))
+			return fmt.Errorf("read pull request #%d of %s, which the forge does not know: %w", pr.PullRequest, t.repo.FullName, err)
 		}
 		if err != nil {
 			return fmt.Errorf("read pull request #%d of %s: %w", pr.PullRequest, t.repo.FullName, err)
 		}
 		t.world.Pulls[pr.PullRequest] = pull
+		if pull.Foreign { // it may change anything by now
+			t.world.Others = append(t.world.Others, promotion.Other{Number: pull.Number, Head: pull.Head})
+		}
 	}
 	for _, pr := range open {
 		if !ours[pr.Number] {
@@ -86,28 +96,48 @@ func (t *turn) adopt(open []forge.PullRequest) {
 
 // findPull finds the pull request of a promotion that was decided on in a turn which did not live to write its number down. Whatever state
 // it is in by now, it is that promotion's unless it belongs to another one.
-func (t *turn) findPull(ctx context.Context, pr *promotion.Promotion) error {
+func (t *turn) findPull(ctx context.Context, pr *promotion.Promotion, open []forge.PullRequest) error {
+	if t.link(pr, open) {
+		return nil
+	}
 	found, err := t.forge.PullRequestsOf(ctx, t.repo, pr.Branch)
 	if err != nil {
 		return fmt.Errorf("look for the pull request of branch %s in %s: %w", pr.Branch, t.repo.FullName, err)
 	}
-	for _, f := range found {
-		taken := slices.ContainsFunc(t.world.Promotions, func(o promotion.Promotion) bool { return o.PullRequest == f.Number })
-		if !taken && f.Author.Self {
-			pr.PullRequest, pr.URL = f.Number, f.URL
-			if pr.OpenedAt.IsZero() {
-				pr.OpenedAt = f.CreatedAt
-			}
-			return nil
-		}
-	}
+	t.link(pr, found)
 	return nil
 }
 
-// observePull reads one pull request of a promotion. The list does not tell of conflicts: that is asked when base has moved.
+// clockDifference is how far the clocks of bot and forge may differ.
+const clockDifference = 5 * time.Minute
+
+// link makes the first of the pull requests that can be a promotion's its own. One that ended before the promotion began is of an earlier
+// promotion of the same release, which may be forgotten by now.
+func (t *turn) link(pr *promotion.Promotion, pulls []forge.PullRequest) bool {
+	for _, f := range pulls {
+		taken := slices.ContainsFunc(t.world.Promotions, func(o promotion.Promotion) bool { return o.PullRequest == f.Number })
+		earlier := f.State != forge.Open && f.CreatedAt.Before(pr.CreatedAt.Add(-clockDifference))
+		if taken || earlier || f.HeadBranch != pr.Branch || f.HeadFork || !f.Author.Self {
+			continue
+		}
+		pr.PullRequest, pr.URL = f.Number, f.URL
+		if pr.OpenedAt.IsZero() {
+			pr.OpenedAt = f.CreatedAt
+		}
+		return true
+	}
+	return false
+}
+
+// observePull reads one pull request of a promotion. The list does not tell of conflicts: that is asked when base has moved in what the
+// promotion edits.
 func (t *turn) observePull(ctx context.Context, pr *promotion.Promotion, listed forge.PullRequest, isOpen bool) (promotion.Pull, error) {
 	full := listed
-	if !isOpen || (pr.Base != string(t.base) && pr.MergeableAt != string(t.base)) {
+	moved := pr.Base != string(t.base) && pr.MergeableAt != string(t.base) && !pr.Modified
+	if isOpen && moved && t.sameFiles(ctx, pr) {
+		moved, pr.MergeableAt = false, string(t.base)
+	}
+	if !isOpen || moved {
 		var err error
 		if full, err = t.forge.PullRequest(ctx, t.repo, pr.PullRequest); err != nil {
 			return promotion.Pull{}, err
@@ -124,6 +154,10 @@ func (t *turn) observePull(ctx context.Context, pr *promotion.Promotion, listed 
 	pull := promotion.Pull{
 		Number: full.Number, URL: full.URL, State: promotion.PullState(full.State), Draft: full.Draft, Head: full.HeadSHA,
 		NoBranch: t.refs.Branch(pr.Branch) == "", Conflicting: full.Mergeability == forge.Conflicting, MergedAt: full.MergedAt, MergeCommit: full.MergeCommit,
+		Shown: t.mem.Checks[full.Number][full.HeadSHA],
+	}
+	if full.BaseBranch != t.repo.DefaultBranch {
+		pull.Elsewhere = full.BaseBranch
 	}
 	var err error
 	switch full.State {
@@ -132,8 +166,9 @@ func (t *turn) observePull(ctx context.Context, pr *promotion.Promotion, listed 
 	case forge.Merged:
 		pull.MergedBy, err = t.person(ctx, full.MergedBy)
 	default:
-		if pull.Foreign, err = t.foreign(ctx, pr, full.HeadSHA); err == nil {
-			pull.Approvals, err = t.approvals(ctx, pr, full)
+		pull.Foreign, err = t.foreign(ctx, pr, full.HeadSHA)
+		if err == nil && !pull.Foreign && t.asksForApprovals(pr.Release.Environment) {
+			pull.Approvals, err = t.approvals(ctx, full.Number, full.HeadSHA, full.Author)
 		}
 	}
 	return pull, err
@@ -157,8 +192,26 @@ func (t *turn) person(ctx context.Context, a forge.Actor) (promotion.Person, err
 	return p, nil
 }
 
+// sameFiles tells whether base has, in the files that a promotion edits, what it had when the promotion's commit was made. Then the two do
+// not conflict, and with many open pull requests the forge need not be asked about each whenever one of them is merged.
+func (t *turn) sameFiles(ctx context.Context, pr *promotion.Promotion) bool {
+	if pr.Base == "" || len(pr.Files) == 0 {
+		return false
+	}
+	tree, err := t.remote.Tree(ctx, gitrepo.Hash(pr.Base))
+	if err != nil {
+		return false
+	}
+	before, err := tree.ReadFiles(ctx, pr.Files)
+	if err != nil {
+		return false
+	}
+	now, err := t.tree.ReadFiles(ctx, pr.Files)
+	return err == nil && len(before) == len(pr.Files) && maps.EqualFunc(before, now, bytes.Equal)
+}
+
 // foreign tells whether the head commit is somebody else's. A head that the bot made in a turn which did not live to write it down is
-// taken up.
+// taken up; if it took the place of another one, what that turn had yet to say is said now.
 func (t *turn) foreign(ctx context.Context, pr *promotion.Promotion, head string) (bool, error) {
 	if head == pr.Head || head == "" {
 		return false, nil
@@ -173,19 +226,25 @@ func (t *turn) foreign(ctx context.Context, pr *promotion.Promotion, head string
 	if commit.Author.Email != t.self.Email || trailer(commit.Message) != pr.Release.ID || len(commit.Parents) != 1 {
 		return true, nil
 	}
+	if pr.State == promotion.Open && pr.Head != "" {
+		if err := t.forge.Comment(ctx, t.repo, pr.PullRequest, rebuiltKey(head), rebuildComment("base moved")); err != nil {
+			return false, fmt.Errorf("say that it was made anew: %w", err)
+		}
+	}
 	pr.Head, pr.Base = head, string(commit.Parents[0])
 	return false, nil
 }
 
-// approvals reads the reviews where something asks for them: the newest decision of each person.
-func (t *turn) approvals(ctx context.Context, pr *promotion.Promotion, pull forge.PullRequest) ([]gate.Approval, error) {
-	env, ok := t.world.Config.Environment(pr.Release.Environment)
-	wanted := ok && (env.Merge == promotion.MergeApproved ||
+// asksForApprovals tells whether anything in an environment waits for people to approve.
+func (t *turn) asksForApprovals(environment string) bool {
+	env, ok := t.world.Config.Environment(environment)
+	return ok && (env.Merge == promotion.MergeApproved ||
 		slices.ContainsFunc(append(slices.Clone(t.r.Require), env.Policies...), func(u gate.Use) bool { return u.Policy == "approvals" }))
-	if !wanted {
-		return nil, nil
-	}
-	reviews, err := t.forge.Reviews(ctx, t.repo, pull.Number)
+}
+
+// approvals reads the newest decision of each person about a pull request.
+func (t *turn) approvals(ctx context.Context, number int, head string, author forge.Actor) ([]gate.Approval, error) {
+	reviews, err := t.forge.Reviews(ctx, t.repo, number)
 	if err != nil {
 		return nil, fmt.Errorf("read the reviews: %w", err)
 	}
@@ -211,37 +270,9 @@ func (t *turn) approvals(ctx context.Context, pr *promotion.Promotion, pull forg
 			return nil, err
 		}
 		all = append(all, gate.Approval{
-			User: login, Approved: review.State == forge.Approved, At: review.At, OnHead: review.CommitSHA == pull.HeadSHA, CanWrite: person.CanWrite,
-			Author: pull.Author.Login == login,
+			User: login, Approved: review.State == forge.Approved, At: review.At, OnHead: review.CommitSHA == head, CanWrite: person.CanWrite,
+			Author: author.Login == login,
 		})
 	}
 	return all, nil
-}
-
-// observeOthers finds out which images the pull requests of other people change. A head that was looked at and changes none is not looked
-// at again.
-func (t *turn) observeOthers(ctx context.Context) error {
-	if !slices.ContainsFunc(t.world.Config.Environments, func(e promotion.Environment) bool { return e.Mode == promotion.Propose }) {
-		t.world.Others = nil
-		return nil
-	}
-	for i := range t.world.Others {
-		o := &t.world.Others[i]
-		o.Shown = t.mem.Checks[o.Number][o.Head]
-		if o.Shown == promotion.NoImageChanges {
-			continue
-		}
-		const limit = 3000
-		files, more, err := t.forge.ChangedFiles(ctx, t.repo, o.Number, limit)
-		if err != nil {
-			return fmt.Errorf("list the files of pull request #%d of %s: %w", o.Number, t.repo.FullName, err)
-		}
-		if more {
-			o.Problem = fmt.Sprintf("it changes more than %d files, so not all of them were looked at", limit)
-		}
-		if err := t.changesOf(ctx, o, files); err != nil {
-			return fmt.Errorf("read pull request #%d of %s: %w", o.Number, t.repo.FullName, err)
-		}
-	}
-	return nil
 }

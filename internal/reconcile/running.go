@@ -2,9 +2,11 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
@@ -13,28 +15,65 @@ import (
 	"github.com/boatlift/boatlift/internal/promotion"
 )
 
-// observeRunning finds out what each environment demonstrably runs: what the kustomizations at its last rolled-out commit carry.
+// assumedFor is how soon an environment is asked about after a turn that opened pull requests first.
+const assumedFor = 15 * time.Second
+
+// observeRunning finds out what each environment demonstrably runs: what the kustomizations at its last rolled-out commit carry. Where base
+// is known to be rolled out, that is assumed to be so still; only a rollout of an older commit could have changed it, and a pull request
+// that waits to be opened is not kept waiting for the answer.
 func (t *turn) observeRunning(ctx context.Context) error {
-	before := map[string]promotion.Running{}
-	for _, r := range t.mem.Running {
-		before[r.Environment] = r
-	}
 	t.world.Running = map[string]promotion.Running{}
 	for _, env := range t.world.Config.Environments {
 		if env.Mode == promotion.Off || t.base == "" {
 			continue
 		}
-		now, err := t.runningOf(ctx, env, before[env.Name])
+		before := t.ranBefore(env.Name)
+		if env.Rollout.Deployment != "" && before.SHA == string(t.base) && before.State == string(forge.RolloutSucceeded) {
+			t.world.Running[env.Name] = before
+			t.assumed = append(t.assumed, env)
+			continue
+		}
+		now, err := t.runningOf(ctx, env, before)
 		if err != nil {
 			return fmt.Errorf("find out what %s of %s runs: %w", env.Name, t.repo.FullName, err)
 		}
 		t.world.Running[env.Name] = now
-		t.running = append(t.running, now)
-		if changed(before[env.Name], now) {
-			t.runsChanged = append(t.runsChanged, env.Name)
-		}
 	}
 	return nil
+}
+
+// confirmRunning asks about the environments of which something was assumed, and tells whether any of it is not so.
+func (t *turn) confirmRunning(ctx context.Context) (anyChanged bool, err error) {
+	for _, env := range t.assumed {
+		before := t.ranBefore(env.Name)
+		now, err := t.runningOf(ctx, env, before)
+		if err != nil {
+			return false, fmt.Errorf("make sure of what %s of %s runs: %w", env.Name, t.repo.FullName, err)
+		}
+		anyChanged = anyChanged || changed(before, now)
+		t.world.Running[env.Name] = now
+	}
+	return anyChanged, nil
+}
+
+func (t *turn) ranBefore(environment string) promotion.Running {
+	for _, r := range t.mem.Running {
+		if r.Environment == environment {
+			return r
+		}
+	}
+	return promotion.Running{}
+}
+
+// runningNow is what the environments run, and which of them run something else than they did.
+func (t *turn) runningNow() (running []promotion.Running, differ []string) {
+	for _, name := range sortedKeys(t.world.Running) {
+		running = append(running, t.world.Running[name])
+		if changed(t.ranBefore(name), t.world.Running[name]) {
+			differ = append(differ, name)
+		}
+	}
+	return running, differ
 }
 
 func changed(a, b promotion.Running) bool {
@@ -55,10 +94,12 @@ func (t *turn) runningOf(ctx context.Context, env promotion.Environment, before 
 		return now, nil
 	case env.Rollout.Deployment == "":
 		return now, nil
-	case before.SHA == string(t.base) && before.State == string(forge.RolloutSucceeded):
-		return before, nil // nothing newer can have been rolled out
 	}
 	deployments, err := t.forge.Deployments(ctx, t.repo, env.Rollout.Deployment, 10)
+	if errors.Is(err, forge.ErrForbidden) {
+		t.log.Warn("nothing is known of the rollouts", "environment", env.Name, "error", err) // and unknown is never success
+		return now, nil
+	}
 	if err != nil {
 		return now, err
 	}
@@ -75,7 +116,7 @@ func (t *turn) runningOf(ctx context.Context, env promotion.Environment, before 
 	done := deployments[i]
 	now.SHA = done.SHA
 	switch {
-	case done.SHA == before.SHA:
+	case done.SHA == before.SHA && before.Images != nil:
 		now.Images = before.Images
 	case done.SHA == string(t.base):
 		now.Images = runningImages(env.Name, t.world.Listings, before, done.UpdatedAt)
@@ -144,7 +185,7 @@ func (t *turn) observeUpstream(ctx context.Context) error {
 }
 
 func (t *turn) upstream(ctx context.Context, ref promotion.EnvRef) (promotion.Upstream, error) {
-	if ref.Repo == t.repo.FullName {
+	if strings.EqualFold(ref.Repo, t.repo.FullName) {
 		if _, ok := t.world.Config.Environment(ref.Environment); !ok {
 			return promotion.Upstream{Problem: fmt.Sprintf("%s has no environment %s", ref.Repo, ref.Environment)}, nil
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
@@ -13,8 +15,7 @@ import (
 )
 
 const (
-	registryTimeout = 15 * time.Second
-	registryRetry   = 30 * time.Second // after a registry could not be asked, if it does not say itself
+	registryRetry = 30 * time.Second // after a registry could not be asked, if it does not say itself
 	// missingFor is how long after its push a tag that the registry does not have is asked for again: a replica may lag behind.
 	missingFor = 10 * time.Minute
 	// clockMargin is how far the clocks of bot and database may differ before a tag that was read is taken for older than a push.
@@ -48,8 +49,8 @@ func (t *turn) observeTags(ctx context.Context) error {
 		return fmt.Errorf("read the known tags: %w", err)
 	}
 	for name, byTag := range groupPushes(pushes) {
-		for tag, of := range byTag {
-			t.world.Tags[name] = append(t.world.Tags[name], known(tag, of, read[name][tag]))
+		for _, tag := range sortedKeys(byTag) { // in one order, so that a plan does not depend on it
+			t.world.Tags[name] = append(t.world.Tags[name], known(tag, byTag[tag], read[name][tag]))
 		}
 	}
 	return nil
@@ -99,30 +100,94 @@ func firstAt(pushes []store.Push, digest image.Digest) time.Time {
 	return first
 }
 
-// resolve asks the registry for the digest of a tag, as a plan needs it, and puts the answer into the world.
-func (t *turn) resolve(ctx context.Context, ask promotion.Ask) {
-	all := t.world.Tags[ask.Image.Image]
-	for i := range all {
-		k := &all[i]
-		if k.Tag != ask.Tag || k.Digest != "" || k.Gone || (k.Problem != "" && t.now.Before(k.RetryAt)) {
-			continue
-		}
-		asked, cancel := context.WithTimeout(ctx, registryTimeout)
-		digest, err := t.r.Registry.Resolve(asked, ask.Image.Image, ask.Tag)
-		cancel()
-		var missing *registry.NotFoundError
-		row := store.Tag{Image: ask.Image.Image, Tag: ask.Tag, Digest: digest, ReadAt: t.r.Now()}
-		switch {
-		case err == nil:
-			k.Digest = digest
-		case errors.As(err, &missing) && t.now.Sub(k.First) > missingFor:
-			k.Gone = true
-			row.Digest = ""
-		default:
-			row.Err = err.Error()
-			k.Problem, k.RetryAt = row.Err, t.now.Add(max(registryRetry, retryAfter(err)))
-			t.log.Warn("resolve a tag", "image", string(ask.Image.Image), "tag", ask.Tag, "error", err)
-		}
-		t.tags = append(t.tags, row)
+// asking bounds the questions to registries that are under way at a time.
+const asking = 8
+
+// resolve asks the registries for the digests of tags, as a plan needs them, and puts the answers into the world. It returns how many there
+// were. A host that let two questions time out is not asked again in this turn, so that one silent registry does not use up the time
+// of all others.
+func (t *turn) resolve(ctx context.Context, asks []promotion.Ask) (answers int) {
+	type question struct {
+		name image.Name
+		tag  string
 	}
+	type answer struct {
+		digest image.Digest
+		err    error
+	}
+	var questions []question
+	for _, ask := range asks {
+		if q := (question{ask.Image.Image, ask.Tag}); t.unresolved(q.name, q.tag) != nil && !slices.Contains(questions, q) {
+			questions = append(questions, q)
+		}
+	}
+	got := make([]answer, len(questions))
+	var mu sync.Mutex
+	silent := map[string]int{}
+	var group sync.WaitGroup
+	slots := make(chan struct{}, asking)
+	for i, q := range questions {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					got[i].err = fmt.Errorf("a fault in the program: %v", p)
+				}
+				<-slots
+			}()
+			host := q.name.Host()
+			mu.Lock()
+			given := silent[host] >= 2
+			mu.Unlock()
+			if given {
+				got[i].err = fmt.Errorf("the registry %s does not answer", host)
+				return
+			}
+			asked, cancel := context.WithTimeout(ctx, t.r.registryTimeout)
+			defer cancel()
+			got[i].digest, got[i].err = t.r.Registry.Resolve(asked, q.name, q.tag)
+			if got[i].err != nil && asked.Err() != nil {
+				mu.Lock()
+				silent[host]++
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	for i, q := range questions {
+		t.resolved(t.unresolved(q.name, q.tag), q.name, got[i].digest, got[i].err)
+	}
+	return len(questions)
+}
+
+// unresolved finds a tag whose digest is not known and may be asked for; nil if there is none.
+func (t *turn) unresolved(name image.Name, tag string) *promotion.Known {
+	for i := range t.world.Tags[name] {
+		k := &t.world.Tags[name][i]
+		if k.Tag == tag && k.Digest == "" && !k.Gone && (k.Problem == "" || !t.now.Before(k.RetryAt)) {
+			return k
+		}
+	}
+	return nil
+}
+
+// resolved puts a registry's answer into the world.
+func (t *turn) resolved(k *promotion.Known, name image.Name, digest image.Digest, err error) {
+	row := store.Tag{Image: name, Tag: k.Tag, Digest: digest, ReadAt: t.r.Now()}
+	var missing *registry.NotFoundError
+	switch {
+	case err == nil && digest != "":
+		k.Digest, k.Problem = digest, ""
+	case errors.As(err, &missing) && t.now.Sub(k.First) > missingFor:
+		k.Gone = true
+		row.Digest = ""
+	default:
+		if err == nil {
+			err = errors.New("the registry gives no digest")
+		}
+		row.Err = firstLine(err.Error())
+		k.Problem, k.RetryAt = row.Err, t.now.Add(max(registryRetry, retryAfter(err)))
+		t.log.Warn("resolve a tag", "image", string(name), "tag", k.Tag, "error", err)
+	}
+	t.tags = append(t.tags, row)
 }

@@ -35,10 +35,11 @@ type turn struct {
 
 	rec         store.Repo // as it will be recorded
 	world       promotion.World
-	tags        []store.Tag // newly read from registries
-	running     []promotion.Running
-	runsChanged []string         // environments whose running images or rollout changed
-	lostHolds   []promotion.Hold // made by this turn because the database was lost
+	openPulls   map[int]forge.PullRequest // open pull requests by number, as listed
+	tags        []store.Tag               // newly read from registries
+	assumed     []promotion.Environment   // of which it was not asked what they run, as nothing seems to have changed
+	lostHolds   []promotion.Hold          // made by this turn because the database was lost
+	begun       []promotion.Promotion     // whose branches this turn pushed
 	permissions map[string]forge.Permission
 	wakes       []time.Time
 }
@@ -52,51 +53,51 @@ func (t *turn) run(ctx context.Context) (store.Finish, error) {
 		return store.Finish{}, nil
 	}
 	t.rec, t.repo = t.mem.Repo, repositoryOf(t.mem.Repo)
+	t.rec.State, t.rec.StateReason = "", "" // whoever parks the repo meanwhile is not contradicted
+	finish, err := t.lookAndAct(ctx)
+	if gone := t.goneBecause(ctx, err); gone != "" {
+		t.log.Info("repository parked", "reason", gone)
+		return store.Finish{}, t.r.Store.SetRepoState(ctx, t.claim.Repo, store.RepoParked, gone)
+	}
+	return finish, err
+}
+
+func (t *turn) lookAndAct(ctx context.Context) (store.Finish, error) {
+	var err error
 	if t.self, err = t.forge.Self(ctx); err != nil {
 		return store.Finish{}, fmt.Errorf("ask who the bot is: %w", err)
 	}
 	decision, err := t.observeAndPlan(ctx)
-	if gone := t.goneBecause(err); gone != "" {
-		t.log.Info("repository parked", "reason", gone)
-		return store.Finish{}, t.r.Store.SetRepoState(ctx, t.claim.Repo, store.RepoParked, gone)
-	}
 	if err != nil {
 		return store.Finish{}, err
 	}
-	t.noteOpenings(decision)
 	downstream, err := t.record(ctx, decision)
 	if err != nil {
 		return store.Finish{}, err
 	}
 	again, err := t.act(ctx, decision)
-	finish := store.Finish{WakeAt: t.wakeAt(decision, again), Wake: downstream}
-	return finish, err
+	return store.Finish{WakeAt: t.wakeAt(decision, again), Wake: downstream}, err
 }
 
-// noteOpenings counts an environment in which a pull request opens as changed: what waits for it downstream can then link to it.
-func (t *turn) noteOpenings(d promotion.Decision) {
-	for _, a := range d.Actions {
-		if o, ok := a.(promotion.OpenPull); ok && !slices.Contains(t.runsChanged, o.Promotion.Release.Environment) {
-			t.runsChanged = append(t.runsChanged, o.Promotion.Release.Environment)
-		}
+// goneBecause tells that nothing will work until a person acts; empty if it might. That something was not found says little: a pull
+// request may be gone, or the repository, so it is the repository that is asked for.
+func (t *turn) goneBecause(ctx context.Context, err error) string {
+	suspicious := errors.Is(err, forge.ErrNotFound) || errors.Is(err, gitrepo.ErrNotFound) || errors.Is(err, gitrepo.ErrForbidden) ||
+		errors.Is(err, gitrepo.ErrUnauthorized)
+	if suspicious {
+		_, err = t.forge.Repository(ctx, t.repo.ID)
 	}
-}
-
-// goneBecause tells that nothing will work until a person acts; empty if it might.
-func (t *turn) goneBecause(err error) string {
 	switch {
-	case err == nil:
-		return ""
 	case errors.Is(err, forge.ErrGone):
-		return "the bot has no access any more: " + err.Error()
-	case errors.Is(err, forge.ErrNotFound):
+		return "the bot has no access any more: " + firstLine(err.Error())
+	case suspicious && errors.Is(err, forge.ErrNotFound):
 		return "the repository is gone, or the bot was taken out of it"
 	default:
 		return ""
 	}
 }
 
-// observeAndPlan looks at the world and plans; a tag that the plan needs to know is resolved, and the plan is made again.
+// observeAndPlan looks at the world and plans. Where nothing is in a hurry, what was assumed of the environments is made sure of.
 func (t *turn) observeAndPlan(ctx context.Context) (promotion.Decision, error) {
 	for _, step := range []func(context.Context) error{t.observeBase, t.observePulls, t.observeRunning, t.observeUpstream, t.observeTags, t.observeOthers} {
 		if err := step(ctx); err != nil {
@@ -104,26 +105,58 @@ func (t *turn) observeAndPlan(ctx context.Context) (promotion.Decision, error) {
 		}
 	}
 	t.holdIfLost()
-	for range 50 {
+	d, err := t.plan(ctx)
+	if err != nil || len(t.assumed) == 0 {
+		return d, err
+	}
+	if len(openings(d)) > 0 {
+		t.wakeLater(assumedFor)
+		return d, nil
+	}
+	if changed, err := t.confirmRunning(ctx); err != nil || !changed {
+		return d, err
+	}
+	if err := t.observeUpstream(ctx); err != nil {
+		return d, err
+	}
+	return t.plan(ctx)
+}
+
+// openings are the environments in which a decision opens a pull request.
+func openings(d promotion.Decision) []string {
+	var names []string
+	for _, a := range d.Actions {
+		if o, ok := a.(promotion.OpenPull); ok {
+			names = append(names, o.Promotion.Release.Environment)
+		}
+	}
+	return names
+}
+
+// plan plans; tags that the plan needs to know are resolved, and the plan is made again.
+func (t *turn) plan(ctx context.Context) (promotion.Decision, error) {
+	for {
 		d := promotion.Plan(t.world)
 		if len(d.Asks) == 0 {
 			return d, nil
 		}
-		for _, ask := range d.Asks {
-			t.resolve(ctx, ask)
-		}
+		answers := t.resolve(ctx, d.Asks)
 		if err := ctx.Err(); err != nil {
 			return d, context.Cause(ctx)
 		}
+		if answers == 0 {
+			return d, fmt.Errorf("a fault in the program: the plan asks again for %s:%s", d.Asks[0].Image.Image, d.Asks[0].Tag)
+		}
 	}
-	return promotion.Decision{}, errors.New("the plan asks for ever more tags")
 }
 
 // observeBase reads the base branch: where it is, the configuration, and which images the kustomizations set. What has not changed since
 // the last turn is not read again.
 func (t *turn) observeBase(ctx context.Context) error {
-	if err := t.refreshRepository(ctx); err != nil {
-		return err
+	if t.claim.Attempts > 0 { // it may have failed because the repository was renamed; otherwise discovery tells
+		if err := t.refreshRepository(ctx); err != nil {
+			return err
+		}
 	}
 	t.remote = t.r.Git.Remote(t.repo.CloneURL, func(ctx context.Context) (gitrepo.Auth, error) {
 		auth, err := t.forge.GitAuth(ctx, t.repo)
@@ -137,15 +170,22 @@ func (t *turn) observeBase(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read the branches of %s: %w", t.repo.FullName, err)
 	default:
-		t.base = t.refs.Branch(t.repo.DefaultBranch)
+		if t.refs.Head != "" && t.refs.Head != t.repo.DefaultBranch { // its default branch was renamed or is another one now
+			if err := t.refreshRepository(ctx); err != nil {
+				return err
+			}
+		}
+		if t.base = t.refs.Branch(t.repo.DefaultBranch); t.base == "" {
+			return fmt.Errorf("read the branches of %s: there is no branch %s, which is said to be the default", t.repo.FullName, t.repo.DefaultBranch)
+		}
 	}
 	t.world = promotion.World{
-		Now: t.now, Repo: t.claim.Repo, FullName: t.repo.FullName, Base: string(t.base), Previous: t.mem.Listings, FirstSeen: map[promotion.Listed]time.Time{},
-		Promotions: t.mem.Promotions, Rejections: t.mem.Rejections, Holds: t.mem.Holds, Require: t.r.Require,
+		ReadOnly: t.rec.StateReason, Now: t.now, Repo: t.claim.Repo, FullName: t.repo.FullName, Base: string(t.base), Previous: t.mem.Listings, FirstSeen: map[promotion.Listed]time.Time{},
+		Promotions: slices.Clone(t.mem.Promotions), Rejections: t.mem.Rejections, Holds: t.mem.Holds, Require: t.r.Require,
 		Judge: func(f gate.Facts, uses []gate.Use) gate.Verdict { return t.r.Judge.Judge(ctx, f, uses) },
 	}
 	if t.mem.Repo.BaselineAt.IsZero() {
-		t.world.Previous, t.rec.BaselineAt = nil, t.now
+		t.world.Previous = nil
 	}
 	if t.base == "" {
 		t.rec.BaseHead, t.rec.Environments = "", nil
@@ -162,7 +202,10 @@ func (t *turn) observeBase(ctx context.Context) error {
 	} else if t.world.Listings, err = t.list(ctx, t.tree); err != nil {
 		return fmt.Errorf("read the kustomizations of %s: %w", t.repo.FullName, err)
 	}
-	t.rec.BaseHead, t.rec.UpdatedAt = string(t.base), t.now
+	t.rec.BaseHead = string(t.base)
+	if t.rec.BaselineAt.IsZero() && len(t.world.Config.Environments) > 0 {
+		t.rec.BaselineAt = t.now
+	}
 	for _, l := range t.world.Listings {
 		key := promotion.Listed{Environment: l.Environment, Image: l.Image}
 		first, known := t.mem.FirstSeen[store.EnvImage{Environment: l.Environment, Image: l.Image}]
@@ -174,11 +217,8 @@ func (t *turn) observeBase(ctx context.Context) error {
 	return nil
 }
 
-// refreshRepository asks the forge for the repository anew once in a while, and after failures: it may have been renamed.
+// refreshRepository asks the forge for the repository anew, by its id.
 func (t *turn) refreshRepository(ctx context.Context) error {
-	if t.claim.Attempts == 0 && t.now.Sub(t.rec.UpdatedAt) < time.Hour {
-		return nil
-	}
 	repo, err := t.forge.Repository(ctx, t.repo.ID)
 	if err != nil {
 		return fmt.Errorf("look up %s: %w", t.repo.FullName, err)
@@ -188,7 +228,6 @@ func (t *turn) refreshRepository(ctx context.Context) error {
 	t.rec.MergeMethod, t.rec.Installation = rec.MergeMethod, rec.Installation
 	if repo.Archived {
 		t.rec.State, t.rec.StateReason = rec.State, rec.StateReason
-		t.world.ReadOnly = rec.StateReason
 	}
 	t.repo = repo
 	return nil
@@ -215,7 +254,12 @@ func (t *turn) observeConfig(ctx context.Context) error {
 		}
 		t.rec.ConfigSHA = string(t.base)
 		if err := t.showConfig(ctx); err != nil {
-			return err
+			if endsTurn(err) {
+				return err
+			}
+			t.log.Warn("show what is wrong with the configuration", "error", err)
+			t.rec.ConfigSHA = "" // read and shown again
+			t.wakeLater(time.Minute)
 		}
 	}
 	if t.rec.ConfigError != "" {
@@ -253,7 +297,7 @@ func (t *turn) showConfig(ctx context.Context) error {
 	check := forge.Check{HeadSHA: string(t.base), Name: configCheck, Conclusion: forge.Success, Title: ConfigFile + " is right again", Summary: "Boatlift works with it."}
 	if t.rec.ConfigError != "" {
 		check.Conclusion, check.Title = forge.Failure, ConfigFile+" is wrong; Boatlift opens and merges nothing here until it is mended"
-		check.Summary = fence("", t.rec.ConfigError) + "\n\n`boatlift check` shows the same on your machine."
+		check.Summary = fence("", cut(t.rec.ConfigError, 20000)) + "\n\n`boatlift check` shows the same on your machine."
 	}
 	if err := t.forge.SetCheck(ctx, t.repo, check); err != nil {
 		return fmt.Errorf("show the configuration check of %s: %w", t.repo.FullName, err)
@@ -261,14 +305,27 @@ func (t *turn) showConfig(ctx context.Context) error {
 	return nil
 }
 
-// record writes down what was seen, and the holds that follow from it, in one transaction before anything is done. It returns the repos
-// that come after environments whose state changed.
+// record writes down what was seen, and the holds that follow from it, in one transaction before anything is done. Repos that come after
+// an environment of which something changed are woken with it, so that a crash cannot keep it from them. It returns all that are to be
+// woken when the turn is done.
 func (t *turn) record(ctx context.Context, d promotion.Decision) ([]promotion.RepoKey, error) {
 	linked := t.linkedPromotions()
+	running, changed := t.runningNow()
+	var downstream []promotion.RepoKey
+	if concerns := append(changed, openings(d)...); len(concerns) > 0 { // what waits for a pull request can link to it
+		var err error
+		if downstream, err = t.r.Store.Downstream(ctx, t.forgeName, t.repo.FullName, concerns); err != nil {
+			return nil, fmt.Errorf("find what comes after %s: %w", t.repo.FullName, err)
+		}
+		downstream = slices.DeleteFunc(downstream, func(k promotion.RepoKey) bool { return k == t.claim.Repo })
+	}
 	err := t.r.Store.Update(ctx, t.claim, func(tx *store.Tx) error {
 		tx.SaveRepo(t.rec)
 		tx.SaveListings(t.claim.Repo, t.world.Listings)
-		tx.SaveRunning(t.running)
+		tx.SaveRunning(running)
+		if len(changed) > 0 {
+			tx.Wake(downstream...)
+		}
 		tx.SaveNotes(t.claim.Repo, d.Notes)
 		for _, tag := range t.tags {
 			tx.SaveTag(tag)
@@ -278,12 +335,12 @@ func (t *turn) record(ctx context.Context, d promotion.Decision) ([]promotion.Re
 		}
 		for _, h := range t.lostHolds {
 			tx.AddHold(h)
-			tx.Audit(t.audit("boatlift", "held", h.Environment, h))
+			tx.Audit(t.audit("boatlift", "held", t.repo.FullName+":"+h.Environment, h))
 		}
 		for _, a := range d.Actions {
 			if h, ok := a.(promotion.AddHold); ok {
 				tx.AddHold(h.Hold)
-				tx.Audit(t.audit("boatlift", "held", h.Hold.Environment, h.Hold))
+				tx.Audit(t.audit("boatlift", "held", t.repo.FullName+":"+h.Hold.Environment, h.Hold))
 			}
 		}
 		return nil
@@ -291,14 +348,7 @@ func (t *turn) record(ctx context.Context, d promotion.Decision) ([]promotion.Re
 	if err != nil {
 		return nil, fmt.Errorf("write down what was seen: %w", err)
 	}
-	if len(t.runsChanged) == 0 {
-		return nil, nil
-	}
-	keys, err := t.r.Store.Downstream(ctx, t.forgeName, t.repo.FullName, t.runsChanged)
-	if err != nil {
-		return nil, fmt.Errorf("find what comes after %s: %w", t.repo.FullName, err)
-	}
-	return slices.DeleteFunc(keys, func(k promotion.RepoKey) bool { return k == t.claim.Repo }), nil
+	return downstream, nil
 }
 
 // linkedPromotions are those for which this turn found a pull request or a head that the last one could not write down.
@@ -310,7 +360,7 @@ func (t *turn) linkedPromotions() []promotion.Promotion {
 	}
 	for _, pr := range t.world.Promotions {
 		old, had := known[pr.ID]
-		if !had || old.PullRequest != pr.PullRequest || old.Head != pr.Head || old.MergeableAt != pr.MergeableAt {
+		if !had || old.PullRequest != pr.PullRequest || old.Head != pr.Head || old.Base != pr.Base || old.MergeableAt != pr.MergeableAt {
 			linked = append(linked, pr)
 		}
 	}
@@ -324,12 +374,12 @@ func (t *turn) wakeAt(d promotion.Decision, again bool) time.Time {
 	if again {
 		return t.now
 	}
-	if len(t.rec.Environments) == 0 && len(t.world.Promotions) == 0 {
-		return time.Time{} // a push to the repository wakes it
-	}
 	at := t.now.Add(t.r.Poll)
+	if len(t.rec.Environments) == 0 && len(t.world.Promotions) == 0 {
+		at = time.Time{} // a push to the repository wakes it
+	}
 	for _, w := range append(t.wakes, d.Wake) {
-		if !w.IsZero() && w.Before(at) {
+		if !w.IsZero() && (at.IsZero() || w.Before(at)) {
 			at = w
 		}
 	}

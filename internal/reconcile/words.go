@@ -16,10 +16,11 @@ const CheckName = "boatlift/gate"
 
 // Everything in this file ends up as markdown at a forge. What comes from outside (paths, tags, reasons) goes through code, fence or plain.
 
-// code writes text from outside as a code span that it cannot leave.
+// code writes text from outside as a code span that it cannot leave. In a table no escape of a pipe is safe beside backslashes, so there
+// another sign stands for it.
 func code(s string) string {
-	s = oneLine(s)
-	if s == "" {
+	s = strings.ReplaceAll(oneLine(s), "|", "\u00a6")
+	if strings.TrimSpace(s) == "" {
 		return ""
 	}
 	marks := "`"
@@ -29,7 +30,7 @@ func code(s string) string {
 	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") {
 		s = " " + s + " "
 	}
-	return marks + strings.ReplaceAll(s, "|", "\\|") + marks
+	return marks + s + marks
 }
 
 // fence writes text from outside as a block that it cannot leave.
@@ -44,16 +45,26 @@ func fence(language, s string) string {
 // plain escapes what markdown, and the forge's mentions and references, would act upon.
 func plain(s string) string {
 	var b strings.Builder
-	for _, r := range oneLine(s) {
+	for _, r := range inert(s) {
 		switch r {
-		case '\\', '`', '*', '_', '[', ']', '<', '>', '|', '~', '!':
+		case '\\', '`', '*', '_', '[', ']', '<', '>', '|', '~', '!', '&', '$':
 			b.WriteByte('\\')
-			b.WriteRune(r)
-		case '@', '#':
-			b.WriteRune(r)
-			b.WriteRune('\u200b') // nobody is called, nothing is closed
-		default:
-			b.WriteRune(r)
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// inert is text on one line that calls nobody and closes nothing, also where no markdown is read.
+func inert(s string) string {
+	const nothing = "\u200b" // has no width
+	var b strings.Builder
+	runes := []rune(oneLine(s))
+	for i, r := range runes {
+		b.WriteRune(r)
+		dash := r == '-' && i >= 2 && strings.EqualFold(string(runes[i-2:i]), "gh")
+		if r == '@' || r == '#' || dash {
+			b.WriteString(nothing)
 		}
 	}
 	return b.String()
@@ -67,34 +78,50 @@ func link(text, address string) string {
 	return "[" + text + "](" + address + ")"
 }
 
+// oneLine takes line breaks and all else out that a reader does not see, or sees elsewhere than it stands.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar {
 			return ' '
 		}
 		return r
 	}, s)
 }
 
+// cut shortens text to a number of bytes, and says that it did.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "\n… cut: there is more than fits here"
+}
+
+// pullTitle is also the subject of the commit and, with most forges, of the commit that merges it, where references act too. Forges refuse
+// titles of more than 256 characters.
 func pullTitle(r promotion.Release) string {
+	const most = 200
 	from := promotion.Release{Changes: make([]promotion.Change, len(r.Changes))}
 	for i, c := range r.Changes {
 		from.Changes[i] = promotion.Change{Image: c.Image, Tag: c.FromTag, Digest: c.FromDigest}
 	}
-	was := from.Label()
-	if strings.Contains(was, ", ") || was == "" || was == r.Label() {
-		return fmt.Sprintf("%s: %s %s", r.Environment, r.App, r.Label())
+	title := fmt.Sprintf("%s: %s %s", r.Environment, r.App, r.Label())
+	if was := from.Label(); !strings.Contains(was, ", ") && was != "" && was != r.Label() {
+		title = fmt.Sprintf("%s: %s %s → %s", r.Environment, r.App, was, r.Label())
 	}
-	return fmt.Sprintf("%s: %s %s → %s", r.Environment, r.App, was, r.Label())
+	title = inert(title)
+	if runes := []rune(title); len(runes) > most {
+		title = string(runes[:most-1]) + "…"
+	}
+	return title
 }
 
 // commitMessage depends on the release alone, so that a push that is repeated makes the same commit.
-func commitMessage(r promotion.Release, repo string) string {
+func commitMessage(r promotion.Release) string {
 	var b strings.Builder
 	b.WriteString(pullTitle(r) + "\n\n")
 	for _, c := range r.Changes {
-		fmt.Fprintf(&b, "%s %s -> %s\n", c.Image, orNone(c.FromTag), orNone(c.Tag))
-		fmt.Fprintf(&b, "  %s\n", c.Digest)
+		fmt.Fprintf(&b, "%s %s -> %s\n", inert(string(c.Image)), inert(orNone(c.FromTag)), inert(orNone(c.Tag)))
+		fmt.Fprintf(&b, "  %s\n", inert(string(c.Digest)))
 	}
 	b.WriteString("\n" + trailerKey + r.ID + "\n")
 	return b.String()
@@ -107,32 +134,38 @@ func orNone(s string) string {
 	return s
 }
 
-// maxBody is what GitHub takes for a pull request's body, with room left for the marker.
-const maxBody = 60000
+// GitHub takes 65,536 characters of body; these are bytes, of which there are never fewer.
+const (
+	maxBody   = 65000
+	maxMarker = 24000 // of it; a marker that is longer is left out, and the branch alone tells whose the pull request is
+	maxRows   = 100   // of the table of images
+	maxDiff   = 16000 // of the difference of the kustomizations
+)
 
 // pullBody says all that a reviewer needs: what moves, what changes in files and manifests, and what happens next.
 func (t *turn) pullBody(w *work) string {
 	r := w.pr.Release
 	env, _ := t.world.Config.Environment(r.Environment)
+	mark := marker{ID: w.pr.ID, Release: r}.sign(t.r.MarkerKey(t.forgeName), t.claim.Repo)
+	if len(mark) > maxMarker {
+		mark = ""
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Promotes **%s** %s to **%s**.\n\n", plain(r.App), code(r.Label()), plain(r.Environment))
+	fmt.Fprintf(&b, "Promotes **%s** %s to **%s**.\n\n", plain(r.App), code(cut(r.Label(), 500)), plain(r.Environment))
 	b.WriteString("| image | from | to | digest |\n| --- | --- | --- | --- |\n")
-	for _, c := range r.Changes {
+	for _, c := range r.Changes[:min(maxRows, len(r.Changes))] {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(string(c.Image)), code(orNone(c.FromTag)), code(orNone(c.Tag)), code(c.Digest.Short()))
 	}
+	if more := len(r.Changes) - maxRows; more > 0 {
+		fmt.Fprintf(&b, "\n…and %d more images.\n", more)
+	}
 	b.WriteString("\n" + next(env) + "\n\n")
-	b.WriteString("### What changes in the repository\n\n" + fence("diff", w.changes.diff) + "\n\n")
+	b.WriteString("### What changes in the repository\n\n" + fence("diff", cut(w.changes.diff, maxDiff)) + "\n\n")
 	rendered := renderedSection(w.changes)
-	if b.Len()+len(rendered) > maxBody {
-		rendered = "_The rendered difference is too long to be shown here._\n\n"
+	if b.Len()+len(rendered)+len(mark) > maxBody {
+		rendered = "### What changes in the manifests\n\n_Too long to be shown here._\n\n"
 	}
-	b.WriteString(rendered)
-	body := b.String()
-	if len(body) > maxBody {
-		body = body[:maxBody]
-		body = strings.ToValidUTF8(body, "") + "\n```\n\n_Cut: there is more than fits here._\n\n"
-	}
-	return body + marker{ID: w.pr.ID, Release: r}.sign(t.r.MarkerKey(t.forgeName), t.claim.Repo) + "\n"
+	return b.String() + rendered + mark + "\n"
 }
 
 // next tells what happens when somebody acts on the pull request.
@@ -184,7 +217,7 @@ func renderedSection(e edit) string {
 }
 
 func htmlText(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(oneLine(s))
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(inert(s))
 }
 
 func endComment(pr promotion.Promotion, by *promotion.Promotion) string {
@@ -234,12 +267,17 @@ func verdictTable(v gate.Verdict) string {
 	if len(v.Rulings) == 0 {
 		return "No policy objects."
 	}
+	const most = 60000 // forges take 65,535 bytes
 	var b strings.Builder
 	b.WriteString("| | policy | what it says |\n| --- | --- | --- |\n")
-	for _, r := range v.Rulings {
-		say := plain(r.Say)
+	for i, r := range v.Rulings {
+		if b.Len() > most {
+			fmt.Fprintf(&b, "\n…and %d more policies.\n", len(v.Rulings)-i)
+			break
+		}
+		say := plain(cut(r.Say, 2000))
 		if r.Detail != "" && r.State != gate.Allow {
-			say += "<br>" + plain(r.Detail)
+			say += "<br>" + plain(cut(r.Detail, 2000))
 		}
 		if r.State != gate.Allow && !r.Until.IsZero() {
 			say += "<br>until " + r.Until.UTC().Format(time.RFC3339)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +53,8 @@ type Options struct {
 // Reconciler carries out turns.
 type Reconciler struct {
 	Options
+	registryTimeout time.Duration // for one question
+
 	owner string
 	swept sync.Map // names of the forges that were swept once
 }
@@ -85,7 +88,7 @@ func New(o Options) (*Reconciler, error) {
 	if o.TurnLimit <= 0 {
 		o.TurnLimit = 2 * time.Minute
 	}
-	return &Reconciler{Options: o}, nil
+	return &Reconciler{Options: o, registryTimeout: 15 * time.Second}, nil
 }
 
 // Run works until the context ends, and returns when the last turn has. The owner names this process in leases.
@@ -155,16 +158,21 @@ func (r *Reconciler) turn(ctx context.Context, claim *store.Claim) {
 	renewing.Go(func() {
 		tick := time.NewTicker(r.Lease / 3)
 		defer tick.Stop()
-		for {
+		for failures := 0; ; {
 			select {
 			case <-turnCtx.Done():
 				return
 			case <-tick.C:
-				if err := r.Store.Renew(turnCtx, claim, r.Lease); errors.Is(err, store.ErrLost) {
-					close(lost)
-					cancel()
-					return
-				}
+			}
+			err := r.Store.Renew(turnCtx, claim, r.Lease)
+			if err == nil {
+				failures = 0
+				continue
+			}
+			if failures++; errors.Is(err, store.ErrLost) || failures >= 3 { // by then the lease has run out
+				close(lost)
+				cancel()
+				return
 			}
 		}
 	})
@@ -204,6 +212,7 @@ func (r *Reconciler) do(ctx context.Context, claim *store.Claim) (finish store.F
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("a fault in the program: %v", p)
+			r.Log.Error("a fault in the program", "repo", string(claim.Repo), "fault", p, "stack", string(debug.Stack()))
 		}
 	}()
 	name, id, ok := strings.Cut(string(claim.Repo), "/")
@@ -215,7 +224,11 @@ func (r *Reconciler) do(ctx context.Context, claim *store.Claim) (finish store.F
 	}
 	f, known := r.Forges[name]
 	if !known {
-		return store.Finish{}, r.Store.SetRepoState(ctx, claim.Repo, store.RepoParked, "boatlift.yaml names no forge "+name)
+		err := r.Store.SetRepoState(ctx, claim.Repo, store.RepoParked, "boatlift.yaml names no forge "+name)
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		return store.Finish{}, err
 	}
 	t := &turn{r: r, claim: claim, forge: f, forgeName: name, now: r.Now(), log: r.Log.With("repo", string(claim.Repo))}
 	return t.run(ctx)

@@ -1,0 +1,214 @@
+package reconcile
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/forgetest"
+	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/registry"
+)
+
+// clock is moved by hand. Whoever reads it may be counted: the store reads it once in every transaction.
+type clock struct {
+	mu   sync.Mutex
+	at   time.Time
+	tick func() // called at every reading of the store's, if set
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) storeNow() time.Time {
+	c.mu.Lock()
+	tick := c.tick
+	c.mu.Unlock()
+	if tick != nil {
+		tick()
+	}
+	return c.now()
+}
+
+func (c *clock) move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// digestOf is the digest of what is pushed under a tag; build tells pushes of one tag apart.
+func digestOf(name image.Name, tag string, build int) image.Digest {
+	sum := sha256.Sum256([]byte(fmt.Sprint(name, ":", tag, " ", build)))
+	return image.Digest("sha256:" + hex.EncodeToString(sum[:]))
+}
+
+// fakeRegistry answers from a map, or fails.
+type fakeRegistry struct {
+	mu    sync.Mutex
+	tags  map[image.Name]map[string]image.Digest
+	fail  map[image.Name]error // what asking for an image gives; the empty name stands for all
+	asked []string
+	hang  map[string]bool // hosts that never answer
+}
+
+func (r *fakeRegistry) Resolve(ctx context.Context, name image.Name, tag string) (image.Digest, error) {
+	r.mu.Lock()
+	r.asked = append(r.asked, string(name)+":"+tag)
+	digest, err, hang := r.tags[name][tag], r.fail[name], r.hang[name.Host()]
+	if err == nil {
+		err = r.fail[""]
+	}
+	r.mu.Unlock()
+	switch {
+	case hang:
+		<-ctx.Done()
+		return "", ctx.Err()
+	case err != nil:
+		return "", err
+	case digest == "":
+		return "", &registry.NotFoundError{Name: name, Reference: tag}
+	}
+	return digest, nil
+}
+
+func (r *fakeRegistry) set(name image.Name, tag string, digest image.Digest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tags[name] == nil {
+		r.tags[name] = map[string]image.Digest{}
+	}
+	r.tags[name][tag] = digest
+}
+
+func (r *fakeRegistry) failing(name image.Name, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail[name] = err
+}
+
+// watched is a forge of which every call is announced before it is made and after it took effect. It can also show what a Memory does not
+// know: that a head lies in a fork.
+type watched struct {
+	forge.Forge
+	step    func(what string)
+	forkish func(branch string) bool
+}
+
+func watch[T any](w *watched, name string, call func() (T, error)) (T, error) {
+	w.step("before " + name)
+	answer, err := call()
+	w.step("after " + name)
+	return answer, err
+}
+
+func watchOnly(w *watched, name string, call func() error) error {
+	_, err := watch(w, name, func() (struct{}, error) { return struct{}{}, call() })
+	return err
+}
+
+func (w *watched) mark(pr forge.PullRequest) forge.PullRequest {
+	pr.HeadFork = w.forkish != nil && w.forkish(pr.HeadBranch)
+	return pr
+}
+
+func (w *watched) Repositories(ctx context.Context) ([]forge.Repository, error) {
+	return watch(w, "Repositories", func() ([]forge.Repository, error) { return w.Forge.Repositories(ctx) })
+}
+
+func (w *watched) Repository(ctx context.Context, id forge.RepoID) (forge.Repository, error) {
+	return watch(w, "Repository", func() (forge.Repository, error) { return w.Forge.Repository(ctx, id) })
+}
+
+func (w *watched) Permission(ctx context.Context, repo forge.Repository, login string) (forge.Permission, error) {
+	return watch(w, "Permission", func() (forge.Permission, error) { return w.Forge.Permission(ctx, repo, login) })
+}
+
+func (w *watched) OpenPullRequests(ctx context.Context, repo forge.Repository, base string) ([]forge.PullRequest, error) {
+	list, err := watch(w, "OpenPullRequests", func() ([]forge.PullRequest, error) { return w.Forge.OpenPullRequests(ctx, repo, base) })
+	for i := range list {
+		list[i] = w.mark(list[i])
+	}
+	return list, err
+}
+
+func (w *watched) PullRequest(ctx context.Context, repo forge.Repository, number int) (forge.PullRequest, error) {
+	pr, err := watch(w, "PullRequest", func() (forge.PullRequest, error) { return w.Forge.PullRequest(ctx, repo, number) })
+	return w.mark(pr), err
+}
+
+func (w *watched) PullRequestsOf(ctx context.Context, repo forge.Repository, branch string) ([]forge.PullRequest, error) {
+	return watch(w, "PullRequestsOf", func() ([]forge.PullRequest, error) { return w.Forge.PullRequestsOf(ctx, repo, branch) })
+}
+
+func (w *watched) CreatePullRequest(ctx context.Context, repo forge.Repository, pr forge.NewPullRequest) (forge.PullRequest, error) {
+	return watch(w, "CreatePullRequest", func() (forge.PullRequest, error) { return w.Forge.CreatePullRequest(ctx, repo, pr) })
+}
+
+func (w *watched) EditPullRequest(ctx context.Context, repo forge.Repository, number int, edit forge.Edit) (forge.PullRequest, error) {
+	return watch(w, "EditPullRequest", func() (forge.PullRequest, error) { return w.Forge.EditPullRequest(ctx, repo, number, edit) })
+}
+
+func (w *watched) Comment(ctx context.Context, repo forge.Repository, number int, key, body string) error {
+	return watchOnly(w, "Comment", func() error { return w.Forge.Comment(ctx, repo, number, key, body) })
+}
+
+func (w *watched) Merge(ctx context.Context, repo forge.Repository, number int, sha, method string) (string, error) {
+	return watch(w, "Merge", func() (string, error) { return w.Forge.Merge(ctx, repo, number, sha, method) })
+}
+
+func (w *watched) DeleteBranch(ctx context.Context, repo forge.Repository, branch string) error {
+	return watchOnly(w, "DeleteBranch", func() error { return w.Forge.DeleteBranch(ctx, repo, branch) })
+}
+
+func (w *watched) Reviews(ctx context.Context, repo forge.Repository, number int) ([]forge.Review, error) {
+	return watch(w, "Reviews", func() ([]forge.Review, error) { return w.Forge.Reviews(ctx, repo, number) })
+}
+
+func (w *watched) ChangedFiles(ctx context.Context, repo forge.Repository, number, limit int) (paths []string, more bool, err error) {
+	err = watchOnly(w, "ChangedFiles", func() (err error) {
+		paths, more, err = w.Forge.ChangedFiles(ctx, repo, number, limit)
+		return err
+	})
+	return paths, more, err
+}
+
+func (w *watched) SetCheck(ctx context.Context, repo forge.Repository, check forge.Check) error {
+	return watchOnly(w, "SetCheck", func() error { return w.Forge.SetCheck(ctx, repo, check) })
+}
+
+func (w *watched) Deployments(ctx context.Context, repo forge.Repository, environment string, limit int) ([]forge.Deployment, error) {
+	return watch(w, "Deployments", func() ([]forge.Deployment, error) { return w.Forge.Deployments(ctx, repo, environment, limit) })
+}
+
+// watchedTransport announces every request to git before it is sent and after its answer has come.
+type watchedTransport struct {
+	http.RoundTripper
+	step func(what string)
+}
+
+func (w watchedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.step("before git " + r.Method)
+	if err := r.Context().Err(); err != nil {
+		if r.Body != nil {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_ = r.Body.Close()
+		}
+		return nil, err
+	}
+	resp, err := w.RoundTripper.RoundTrip(r)
+	w.step("after git " + r.Method)
+	return resp, err
+}
+
+func forbiddenTo(method string) forgetest.Fault {
+	return forgetest.Fault{Method: method, Err: fmt.Errorf("%s: %w", method, forge.ErrForbidden)}
+}

@@ -1,0 +1,531 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/forgetest"
+	"github.com/boatlift/boatlift/internal/gate"
+	"github.com/boatlift/boatlift/internal/gitrepo"
+	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/promotion"
+	"github.com/boatlift/boatlift/internal/render"
+	"github.com/boatlift/boatlift/internal/store"
+)
+
+// The test binary is also the process in which kustomize builds.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == render.ChildCommand {
+		os.Exit(render.ChildMain(os.Stdin, os.Stdout))
+	}
+	os.Exit(m.Run())
+}
+
+const (
+	web    = image.Name("registry.acme.io/shop/web")
+	worker = image.Name("registry.acme.io/shop/worker")
+)
+
+// engine is the real gate; compiling it takes a while, so that all tests share one.
+var engine = sync.OnceValues(func() (*gate.Engine, error) { return gate.New() })
+
+// world is everything around the bot: a forge over real git, a registry, a database and a clock. The bot's turns are driven by hand.
+type world struct {
+	t        tester
+	ctx      context.Context
+	clock    *clock
+	host     *gitHost
+	mem      *forgetest.Memory
+	watched  *watched
+	registry *fakeRegistry
+	url      string // of the database
+	store    *store.Store
+	bot      *Reconciler
+	options  Options
+	lag      bool
+
+	mu      sync.Mutex
+	step    func(what string) // called around everything that the bot asks of others
+	configs []promotion.Config
+	pushes  int
+	names   map[forge.RepoID]string // of the bare repositories
+}
+
+func newWorld(t tester) *world {
+	t.Helper()
+	w := &world{
+		t: t, ctx: context.Background(), clock: &clock{at: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}, host: newGitHost(t),
+		registry: &fakeRegistry{tags: map[image.Name]map[string]image.Digest{}, fail: map[image.Name]error{}, hang: map[string]bool{}},
+		names:    map[forge.RepoID]string{},
+	}
+	w.mem = forgetest.NewMemory(forgetest.Options{
+		Clock:      w.clock.now,
+		BranchHead: func(repo forge.RepoID, branch string) (string, bool) { return w.host.head(w.name(repo), branch) },
+		Compare: func(repo forge.RepoID, base, head string) forgetest.Comparison {
+			return w.host.compare(w.name(repo), base, head)
+		},
+		OnMerge:        w.merge,
+		OnDeleteBranch: func(repo forge.RepoID, branch string) error { return w.host.deleteBranch(w.name(repo), branch) },
+	})
+	w.watched = &watched{Forge: w.mem, step: w.announce, forkish: func(branch string) bool { return strings.HasPrefix(branch, "fork/") }}
+	w.clock.tick = func() { w.announce("store") }
+	dir, err := os.MkdirTemp("", "reconcile-db-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	w.url = "sqlite:" + filepath.Join(dir, "boatlift.db")
+	w.open()
+	t.Cleanup(func() { _ = w.store.Close() })
+	judge, err := engine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.options = Options{
+		Forges: map[string]forge.Forge{"github": w.watched}, Registry: w.registry, Judge: judge, Parse: w.parse,
+		MarkerKey: func(string) []byte { return []byte("the key of these tests") }, Now: w.clock.now,
+	}
+	w.start()
+	return w
+}
+
+func (w *world) name(repo forge.RepoID) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.names[repo]
+}
+
+func (w *world) announce(what string) {
+	w.mu.Lock()
+	step := w.step
+	w.mu.Unlock()
+	if step != nil {
+		step(what)
+	}
+}
+
+func (w *world) watch(step func(what string)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.step = step
+}
+
+func (w *world) merge(repo forge.RepoID, pr forge.PullRequest) (string, error) {
+	r, err := w.mem.Repository(context.Background(), repo)
+	if err != nil {
+		return "", err
+	}
+	return w.host.merge(w.name(repo), pr.BaseBranch, pr.HeadSHA, r.MergeMethod)
+}
+
+// open opens the database anew, as a process that starts does.
+func (w *world) open() {
+	w.t.Helper()
+	var err error
+	if w.store, err = store.Open(w.ctx, w.url, store.Options{Clock: w.clock.storeNow, Random: func() float64 { return 0 }}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// start makes a bot that has nothing in memory.
+func (w *world) start() {
+	w.t.Helper()
+	transport := &http.Transport{}
+	client := gitrepo.NewClient(gitrepo.Options{Transport: watchedTransport{transport, w.announce}})
+	w.t.Cleanup(func() {
+		client.Close()
+		transport.CloseIdleConnections()
+	})
+	o := w.options
+	o.Git, o.Store = client, w.store
+	var err error
+	if w.bot, err = New(o); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// parse reads the configurations that these tests write: a number each.
+func (w *world) parse(text []byte) (promotion.Config, error) {
+	var n int
+	if _, err := fmt.Sscanf(string(text), "config %d", &n); err != nil {
+		return promotion.Config{}, fmt.Errorf("%s:1:1: %q is not a key", ConfigFile, strings.TrimSpace(string(text)))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.configs[n], nil
+}
+
+// config is the text of a .boatlift.yaml with these environments.
+func (w *world) config(environments ...promotion.Environment) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.configs = append(w.configs, promotion.Config{Environments: environments})
+	return fmt.Sprintf("config %d\n", len(w.configs)-1)
+}
+
+// environment is one with the defaults of a .boatlift.yaml, whose rollout is the merge.
+func environment(name string, change ...func(*promotion.Environment)) promotion.Environment {
+	e := promotion.Environment{
+		Name: name, Rollout: promotion.Rollout{Merge: true}, Pin: promotion.PinTagAndDigest, Merge: promotion.MergeManual, Mode: promotion.Propose, MaxOpen: 10,
+	}
+	for _, c := range change {
+		c(&e)
+	}
+	return e
+}
+
+func after(refs ...string) func(*promotion.Environment) {
+	return func(e *promotion.Environment) {
+		for _, ref := range refs {
+			repo, name, ok := strings.Cut(ref, ":")
+			if !ok {
+				repo, name = "", ref
+			}
+			e.After = append(e.After, promotion.EnvRef{Repo: repo, Environment: name})
+		}
+	}
+}
+
+func below(path string) func(*promotion.Environment) {
+	return func(e *promotion.Environment) { e.Path = path }
+}
+
+func deployed(name string) func(*promotion.Environment) {
+	return func(e *promotion.Environment) { e.Rollout = promotion.Rollout{Deployment: name} }
+}
+
+func merging(mode promotion.MergeMode) func(*promotion.Environment) {
+	return func(e *promotion.Environment) { e.Merge = mode }
+}
+
+// kustomization sets images, each written as name:tag, at the digest of the first push of that tag.
+func kustomization(refs ...string) string {
+	var b strings.Builder
+	b.WriteString("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nimages:\n")
+	for _, ref := range refs {
+		i := strings.LastIndex(ref, ":")
+		name, tag := image.Name(ref[:i]), ref[i+1:]
+		fmt.Fprintf(&b, "  - name: %s\n    newTag: %s\n    digest: %s\n", name, tag, digestOf(name, tag, 0))
+	}
+	return b.String()
+}
+
+// infra is an infra repo of the world.
+type infra struct {
+	*world
+	forge.Repository
+}
+
+// repo makes a repository acme/NAME that the bot is let into, with alice who may write and bob who may not.
+func (w *world) repo(name string, files map[string]string) *infra {
+	w.t.Helper()
+	bare := "acme/" + name
+	w.host.create(bare)
+	id := forge.RepoID(1001 + len(w.names))
+	w.mu.Lock()
+	w.names[id] = bare
+	w.mu.Unlock()
+	w.host.commit(bare, "main", "alice@acme.io", files)
+	r := &infra{w, w.mem.AddRepository(forge.Repository{ID: id, FullName: bare, CloneURL: w.host.url(bare)})}
+	w.mem.Permit(id, "alice", forge.WritePermission)
+	w.mem.Permit(id, "bob", forge.ReadPermission)
+	return r
+}
+
+// shop is what most have: two repositories, one for acceptance, one for production that comes after it, both with web at 1.0.0.
+func (w *world) shop(change ...func(acceptance, production *promotion.Environment)) (acceptance, production *infra) {
+	w.t.Helper()
+	a, p := environment("acceptance"), environment("production", after("acme/infra-acceptance:acceptance"))
+	for _, c := range change {
+		c(&a, &p)
+	}
+	acceptance = w.repo("infra-acceptance", map[string]string{ConfigFile: w.config(a), "apps/web/kustomization.yaml": kustomization(string(web) + ":1.0.0")})
+	production = w.repo("infra-production", map[string]string{ConfigFile: w.config(p), "apps/web/kustomization.yaml": kustomization(string(web) + ":1.0.0")})
+	w.discover()
+	return acceptance, production
+}
+
+// discover lets the bot find the repositories, and do what there is to do.
+func (w *world) discover() {
+	w.t.Helper()
+	if err := w.store.Wake(w.ctx, store.DiscoverKey("github")); err != nil {
+		w.t.Fatal(err)
+	}
+	w.work()
+}
+
+// push is a push of an image, heard of a second later than anything before.
+func (w *world) push(name image.Name, tag string) {
+	w.t.Helper()
+	w.pushBuild(name, tag, 0)
+}
+
+func (w *world) pushBuild(name image.Name, tag string, build int) {
+	w.t.Helper()
+	w.clock.move(time.Second)
+	w.registry.set(name, tag, digestOf(name, tag, build))
+	w.accept(name, tag)
+}
+
+// accept is only the event of a push.
+func (w *world) accept(name image.Name, tag string) {
+	w.t.Helper()
+	w.pushes++
+	_, err := w.store.Accept(w.ctx, store.Delivery{Sender: "acme", DeliveryID: fmt.Sprint("push ", w.pushes), Event: "push", Outcome: store.Stored},
+		[]store.Push{{Image: name, Tag: tag}}, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// turn does one turn of what has been due longest; false if nothing is due.
+func (w *world) turn() bool {
+	w.t.Helper()
+	claim, err := w.store.Claim(w.ctx, "the bot", time.Minute)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if claim == nil {
+		return false
+	}
+	w.bot.turn(w.ctx, claim)
+	return true
+}
+
+// work does turns until nothing is due at this moment.
+func (w *world) work() {
+	w.t.Helper()
+	for range 60 {
+		if !w.turn() {
+			return
+		}
+	}
+	w.t.Fatal("the bot never comes to rest")
+}
+
+// hear wakes all repositories, as the forge's webhooks do, a second later, and does what there is to do.
+func (w *world) hear() {
+	w.t.Helper()
+	w.clock.move(time.Second)
+	repos, err := w.store.Repos(w.ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, r := range repos {
+		if r.State == store.RepoActive {
+			if err := w.store.Wake(w.ctx, r.Key); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+	w.work()
+}
+
+// later moves the clock and does what has become due.
+func (w *world) later(d time.Duration) {
+	w.t.Helper()
+	w.clock.move(d)
+	w.work()
+}
+
+func (r *infra) key() promotion.RepoKey { return store.KeyOf("github", int64(r.ID)) }
+
+func (r *infra) alice() forgetest.Person { return r.mem.Person("alice") }
+
+// commit is a commit of alice's on a branch.
+func (r *infra) commit(branch string, files map[string]string) string {
+	r.t.Helper()
+	return r.host.commit(r.name(r.ID), branch, "alice@acme.io", files)
+}
+
+// file is the content of a file at a commit or branch.
+func (r *infra) file(at, path string) string {
+	r.t.Helper()
+	return r.host.git("", r.name(r.ID), "show", at+":"+path)
+}
+
+// diff is what a pull request changes, by the git program's own word: the changed lines of each file.
+func (r *infra) diff(pr forge.PullRequest) []string {
+	r.t.Helper()
+	var lines []string
+	for line := range strings.Lines(r.host.git("", r.name(r.ID), "diff", "-U0", "main..."+pr.HeadSHA)) {
+		if strings.HasPrefix(line, "+") || strings.HasPrefix(line, "-") {
+			lines = append(lines, strings.TrimRight(line, "\n"))
+		}
+	}
+	return lines
+}
+
+func (r *infra) pulls(states ...forge.PullState) []forge.PullRequest {
+	return slices.DeleteFunc(r.mem.All(r.ID), func(pr forge.PullRequest) bool { return !slices.Contains(states, pr.State) || !pr.Author.Self })
+}
+
+func (r *infra) open() []forge.PullRequest { return r.pulls(forge.Open) }
+
+// only is the one pull request of the bot that is open.
+func (r *infra) only() forge.PullRequest {
+	r.t.Helper()
+	open := r.open()
+	if len(open) != 1 {
+		r.t.Fatalf("%s has %d open pull requests, want 1\n%s", r.FullName, len(open), r.explain())
+	}
+	return open[0]
+}
+
+// none checks that the bot has no pull request open.
+func (r *infra) none() {
+	r.t.Helper()
+	if open := r.open(); len(open) != 0 {
+		r.t.Fatalf("%s has %d open pull requests, want none: %s", r.FullName, len(open), open[0].Title)
+	}
+}
+
+func (r *infra) pull(number int) forge.PullRequest { return r.mem.All(r.ID)[number-1] }
+
+// check is a check on a commit; its zero value if there is none.
+func (r *infra) check(name, sha string) forge.Check {
+	for _, c := range r.mem.Checks(r.ID, sha) {
+		if c.Name == name {
+			return c
+		}
+	}
+	return forge.Check{}
+}
+
+// gate checks what the gate shows on a pull request's head.
+func (r *infra) gate(pr forge.PullRequest, want forge.Conclusion, words ...string) {
+	r.t.Helper()
+	c := r.check(CheckName, pr.HeadSHA)
+	if c.Conclusion != want {
+		r.t.Fatalf("the gate of #%d of %s is %q (%s), want %q\n%s", pr.Number, r.FullName, c.Conclusion, c.Title, want, r.explain())
+	}
+	for _, word := range words {
+		if !strings.Contains(c.Title+"\n"+c.Summary, word) {
+			r.t.Fatalf("the gate of #%d of %s does not say %q:\n%s\n%s", pr.Number, r.FullName, word, c.Title, c.Summary)
+		}
+	}
+}
+
+// comment finds a comment of the bot's on a pull request.
+func (r *infra) comment(number int, words ...string) {
+	r.t.Helper()
+	comments := r.mem.Comments(r.ID, number)
+	for _, c := range comments {
+		if c.Author.Self && !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(c.Body, word) }) {
+			return
+		}
+	}
+	r.t.Fatalf("no comment of the bot's on #%d of %s says %q: %v", number, r.FullName, words, comments)
+}
+
+func (r *infra) promotions() []promotion.Promotion {
+	r.t.Helper()
+	list, err := r.store.Promotions(r.ctx, store.PromotionFilter{Repo: r.key()})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return list
+}
+
+// promotion is the one of a pull request.
+func (r *infra) promotion(number int) promotion.Promotion {
+	r.t.Helper()
+	list, err := r.store.Promotions(r.ctx, store.PromotionFilter{Repo: r.key(), PullRequest: number})
+	if err != nil || len(list) != 1 {
+		r.t.Fatalf("#%d of %s belongs to %d promotions, want 1 (%v)", number, r.FullName, len(list), err)
+	}
+	return list[0]
+}
+
+func (r *infra) notes() []store.RepoNote {
+	r.t.Helper()
+	notes, err := r.store.Notes(r.ctx, store.NoteFilter{Repo: r.key()})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return notes
+}
+
+// note checks that a note says why an image does not move.
+func (r *infra) note(name image.Name, words ...string) {
+	r.t.Helper()
+	for _, n := range r.notes() {
+		if n.Image == name && !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(n.Say+" "+n.Hint, word) }) {
+			return
+		}
+	}
+	r.t.Fatalf("no note of %s about %s says %q\n%s", r.FullName, name, words, r.explain())
+}
+
+func (r *infra) holds() []store.RepoHold {
+	r.t.Helper()
+	holds, err := r.store.Holds(r.ctx, store.HoldFilter{Repo: r.key()})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return holds
+}
+
+// record is the repository as the database has it.
+func (r *infra) record() store.Repo {
+	r.t.Helper()
+	rec, found, err := r.store.Repo(r.ctx, r.key())
+	if err != nil || !found {
+		r.t.Fatalf("%s is not recorded: %v", r.FullName, err)
+	}
+	return rec
+}
+
+func (r *infra) row() store.WorkRow {
+	r.t.Helper()
+	rows, err := r.store.Work(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, row := range rows {
+		if row.Repo == r.key() {
+			return row
+		}
+	}
+	r.t.Fatalf("%s has no row of work", r.FullName)
+	return store.WorkRow{}
+}
+
+// explain is all that may tell why a test failed.
+func (r *infra) explain() string {
+	var b strings.Builder
+	for _, pr := range r.mem.All(r.ID) {
+		fmt.Fprintf(&b, "  #%d %s %q head %.8s on %s\n", pr.Number, pr.State, pr.Title, pr.HeadSHA, pr.HeadBranch)
+	}
+	for _, p := range r.promotions() {
+		fmt.Fprintf(&b, "  promotion %s #%d %s: %s %s\n", p.ID, p.PullRequest, p.State, p.Reason, p.LastError)
+	}
+	for _, n := range r.notes() {
+		fmt.Fprintf(&b, "  note %s %s %s: %s\n", n.App, n.Image, n.Tag, n.Say)
+	}
+	fmt.Fprintf(&b, "  repo %+v\n  work %+v\n", r.record().StateReason, r.row())
+	return b.String()
+}
+
+// anyVersion takes every release of every image.
+func anyVersion(t tester) promotion.ImageRule {
+	t.Helper()
+	pattern, err := image.ParsePattern("**")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule, err := image.Semver(">=0.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return promotion.ImageRule{Image: pattern, Tags: rule}
+}

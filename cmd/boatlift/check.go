@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -149,6 +152,17 @@ func checkRepo(dir, file string, text []byte) ([]checkImage, error) {
 	for _, u := range unlisted {
 		images = append(images, checkImage{Environment: u.Environment, File: u.File, Image: u.Entry, Why: u.Why})
 	}
+	for file, why := range refusals {
+		if env, ok := cfg.Of(file); ok && texts[file] == nil {
+			images = append(images, checkImage{Environment: env.Name, File: file, Why: why})
+		}
+	}
+	order := func(i checkImage) int {
+		return slices.IndexFunc(cfg.Environments, func(e promotion.Environment) bool { return e.Name == i.Environment })
+	}
+	slices.SortStableFunc(images, func(a, b checkImage) int {
+		return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(a.File, b.File))
+	})
 	return images, nil
 }
 
@@ -236,14 +250,20 @@ func printCheck(w io.Writer, r checkReport) {
 			fmt.Fprintf(w, "\n%s\n", shown(env))
 		}
 		mark, rule := "+", i.Rule
+		if !i.Promoted || strings.HasPrefix(i.Why, i.Rule) {
+			rule = i.Why
+		}
 		if !i.Promoted {
-			mark, rule = "-", i.Why
+			mark = "-"
 		}
-		fmt.Fprintf(w, "  %s %s %s  %s\n", mark, shown(i.Image), shown(i.Tag), shown(i.File))
+		fmt.Fprint(w, " ")
+		for _, word := range []string{mark, i.Image, i.Tag} {
+			if word != "" {
+				fmt.Fprintf(w, " %s", shown(word))
+			}
+		}
+		fmt.Fprintf(w, "  %s\n", shown(i.File))
 		fmt.Fprintf(w, "      %s\n", shown(rule))
-		if i.Promoted && i.Why != "" && i.Why != i.Rule {
-			fmt.Fprintf(w, "      %s\n", shown(i.Why))
-		}
 		if i.Hint != "" {
 			fmt.Fprintf(w, "      %s\n", shown(i.Hint))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 
@@ -98,6 +99,9 @@ func readHeaders(file string) (http.Header, error) {
 		return header, nil
 	}
 	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noFile(file, "name a JSON file with the request's headers, or leave --headers out")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +120,9 @@ func readBody(cmd *cobra.Command, file string) ([]byte, error) {
 	var in io.Reader = cmd.InOrStdin()
 	if file != "-" {
 		f, err := os.Open(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, noFile(file, "name the body of one request, or - for standard input")
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -24,18 +24,18 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script: the program as a user types it, and the bot among a registry, a forge and people.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	webhooks, err := filepath.Abs(filepath.Join("..", "..", "testdata", "webhooks"))
+	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"), RequireExplicitExec: true, RequireUniqueNames: true,
-		Cmds: commands(),
+		Cmds: commands(), UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			p := &play{env: env}
 			env.Defer(p.end)
 			env.Values[playKey{}] = p
-			env.Setenv("WEBHOOKS", webhooks)
+			env.Setenv("WEBHOOKS", filepath.Join(root, "testdata", "webhooks"))
 			env.Setenv("TZ", "UTC")
 			return nil
 		},

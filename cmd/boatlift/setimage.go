@@ -45,6 +45,8 @@ file is left as it is.`,
 func setImage(cmd *cobra.Command, file string, assignments []string, dryRun bool) error {
 	info, err := os.Lstat(file)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return noFile(file, "name a kustomization file, or a directory with one")
 	case err != nil:
 		return err
 	case info.IsDir():
@@ -138,3 +140,5 @@ type fileError struct{ file, what, fix string }
 
 func (e *fileError) Error() string { return e.file + ": " + e.what }
 func (e *fileError) Hint() string  { return e.fix }
+
+func noFile(file, fix string) error { return &fileError{file, "there is no such file", fix} }

@@ -228,7 +228,7 @@ func newHold() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "hold ENVIRONMENT [IMAGE…]", Short: "Keep an environment, or images of it, where they are",
 		Example: `  boatlift hold acme/infra-production:production --reason "load test until Friday"
-  boatlift hold production web`,
+  boatlift hold production web --reason "it leaks memory"`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return holdOrLift(cmd, bot, "/holds", dashboard.HoldRequest{Environment: args[0], Images: args[1:], Reason: reason, Actor: whoami()})

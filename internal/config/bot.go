@@ -279,7 +279,17 @@ func registryNames(registries []registryEntry) []text {
 	return names
 }
 
+// github is the only type of forge so far.
+const github = "github"
+
 func (b *botCheck) forge(f forgeEntry) Forge {
+	switch {
+	case !f.Type.set || f.Type.value == github:
+	case f.Type.value == "gitlab":
+		b.add(f.Type, "this version of boatlift does not know GitLab yet", "write type: github")
+	default:
+		b.add(f.Type, "type has no such value", choice(f.Type.value, []string{github}))
+	}
 	if f.AppID.set && f.AppID.value < 1 {
 		b.add(f.AppID, "appID is no App's number", "write the App ID that the App's settings show, as appID: 12345")
 	}

@@ -2,7 +2,7 @@ package config
 
 // botFile is the shape of boatlift.yaml, the bot's own file. The tags are explained at field.
 type botFile struct {
-	place
+	object
 	Listen     text            `json:"listen,omitempty" eg:"listen: 127.0.0.1:8080" jsonschema:"default=127.0.0.1:8080" jsonschema_description:"The address on which webhooks are heard. A proxy with TLS stands before it."`
 	PublicURL  text            `json:"publicURL,omitempty" eg:"publicURL: https://boatlift.acme.io" jsonschema_description:"The address under which people and senders of webhooks reach the bot; links lead there."`
 	Database   text            `json:"database,omitempty" eg:"database: sqlite:boatlift.db" jsonschema:"pattern=^sqlite:.,default=sqlite:boatlift.db" jsonschema_description:"Where state is kept: sqlite: and a file, a relative one in dataDir."`
@@ -13,31 +13,31 @@ type botFile struct {
 	Poll       span            `json:"poll,omitempty" eg:"poll: 10m" jsonschema:"default=10m" jsonschema_description:"How often a repository is looked at although nothing happened."`
 	Workers    number          `json:"workers,omitempty" eg:"workers: 4" jsonschema:"minimum=1,maximum=64,default=4" jsonschema_description:"How many repositories are worked on at once."`
 	Log        *logEntry       `json:"log,omitempty" eg:"log: {level: info, format: text}" jsonschema_description:"What the bot writes to its standard error."`
-	Limits     notYet          `json:"limits,omitempty" eg:"writes to a forge are not limited in number" jsonschema_description:"Not in this version: how many writes an installation may do. Refused, as nothing would hold them."`
+	Limits     notYet          `json:"limits,omitempty" eg:"what the forge itself limits is kept to" jsonschema_description:"Not in this version: how many writes an installation may do. Refused, as nothing would hold them."`
 }
 
 type registryEntry struct {
-	place
+	object
 	Name        text              `json:"name" eg:"name: acme" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Its webhook is /hooks/NAME. Unique among registries and forges."`
 	Type        text              `json:"type" eg:"type: distribution" jsonschema_description:"What the registry is: distribution, gitlab, ghcr. It decides how a webhook is proved and read."`
 	Host        text              `json:"host,omitempty" eg:"host: registry.acme.io" jsonschema_description:"The registry's host as images name it. Default: what webhooks say, or the type's own."`
 	Secret      secretSource      `json:"secret,omitempty" eg:"secret: env:REGISTRY_SECRET" jsonschema_description:"What proves that a webhook comes from the registry: env:NAME or file:/path. Needed, unless webhook is given."`
 	Webhook     text              `json:"webhook,omitempty" eg:"webhook: github" jsonschema_description:"For type ghcr: the forge by whose App webhook the pushes come, instead of a webhook and secret of their own."`
 	Credentials *credentialsEntry `json:"credentials,omitempty" eg:"credentials: {username: bot, password: env:REGISTRY_PASSWORD}" jsonschema_description:"The account that reads tags and digests. Needs host. Default: what docker login has left, else anonymous."`
-	Insecure    flag              `json:"insecure,omitempty" eg:"insecure: true" jsonschema:"default=false" jsonschema_description:"Ask the host without TLS. Needs host."`
-	Poll        notYet            `json:"poll,omitempty" eg:"poll of the whole file says how often tags are read" jsonschema_description:"Not in this version: how often this registry is read. Refused, as nothing would do it."`
+	Insecure    boolean           `json:"insecure,omitempty" eg:"insecure: true" jsonschema:"default=false" jsonschema_description:"Ask the host without TLS. Needs host."`
+	Poll        notYet            `json:"poll,omitempty" eg:"the poll of the whole file says how often everything is looked at" jsonschema_description:"Not in this version: how often this registry is read. Refused, as nothing would do it."`
 }
 
 type credentialsEntry struct {
-	place
+	object
 	Username text         `json:"username" eg:"username: bot" jsonschema_description:"The account's name."`
 	Password secretSource `json:"password" eg:"password: env:REGISTRY_PASSWORD" jsonschema_description:"Its password or token: env:NAME or file:/path."`
 }
 
 type forgeEntry struct {
-	place
+	object
 	Name          text         `json:"name" eg:"name: github" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Its webhook is /hooks/NAME. Unique among registries and forges."`
-	Type          text         `json:"type" eg:"type: github" jsonschema:"enum=github" jsonschema_description:"What the forge is."`
+	Type          text         `json:"type" eg:"type: github" jsonschema_description:"What the forge is."`
 	AppID         number       `json:"appID" eg:"appID: 12345" jsonschema:"minimum=1" jsonschema_description:"The number of the GitHub App, from its settings."`
 	PrivateKey    secretSource `json:"privateKey" eg:"privateKey: file:/etc/boatlift/app.pem" jsonschema_description:"The App's private key (PEM): env:NAME or file:/path."`
 	WebhookSecret secretSource `json:"webhookSecret" eg:"webhookSecret: env:WEBHOOK_SECRET" jsonschema_description:"The secret of the App's webhook: env:NAME or file:/path."`
@@ -45,7 +45,7 @@ type forgeEntry struct {
 }
 
 type requireEntry struct {
-	place
+	object
 	Policies []policyUse `json:"policies,omitempty" eg:"policies: [{freeze: {from: \"Fri 16:00\", to: \"Mon 07:00\", zone: UTC}}]" jsonschema_description:"Policies that are judged in every environment, before those of the repository."`
 	Merge    text        `json:"merge,omitempty" eg:"merge: approved" jsonschema:"enum=manual,enum=approved,enum=auto" jsonschema_description:"The loosest merge that a repository may choose: manual, approved or auto, the last being the loosest."`
 	Rollout  text        `json:"rollout,omitempty" eg:"rollout: deployment" jsonschema:"enum=deployment,enum=merge" jsonschema_description:"The loosest evidence of a rollout: deployment, or also merge."`
@@ -53,7 +53,7 @@ type requireEntry struct {
 }
 
 type logEntry struct {
-	place
+	object
 	Level  text `json:"level,omitempty" eg:"level: info" jsonschema:"enum=debug,enum=info,enum=warn,enum=error,default=info" jsonschema_description:"The least important messages that are written."`
 	Format text `json:"format,omitempty" eg:"format: text" jsonschema:"enum=text,enum=json,default=text" jsonschema_description:"How lines are written."`
 }

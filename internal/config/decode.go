@@ -141,11 +141,13 @@ func (d *decoder) object(n *node, into reflect.Value) {
 	for i, f := range fields {
 		keys[i] = f.key
 	}
-	wants, _ := into.Addr().Interface().(interface{ give(key string) })
+	shape := into.Addr().Interface().(interface {
+		begin()
+		give(key string)
+	})
+	shape.begin()
 	for _, p := range n.pairs {
-		if wants != nil {
-			wants.give(p.key)
-		}
+		shape.give(p.key)
 		i := slices.Index(keys, p.key)
 		if i < 0 {
 			d.spend()
@@ -156,7 +158,7 @@ func (d *decoder) object(n *node, into reflect.Value) {
 	}
 	for _, f := range fields {
 		if _, given := n.get(f.key); f.required && !given {
-			d.add(n, f.key+" is missing", f.right())
+			d.add(n, f.key+" is missing", "write "+f.example)
 		}
 	}
 }
@@ -166,7 +168,15 @@ func (d *decoder) unknown(p pair, keys []string) {
 	if d.quiet && nearest(p.key, keys) == "" {
 		what = "there is no such key here" // it may be half of a secret
 	}
-	d.add(p.where, what, choice(p.key, keys))
+	if word := nearest(p.key, keys); word != "" {
+		d.add(p.where, what, "did you mean "+word+"?")
+		return
+	}
+	if len(keys) == 1 {
+		d.add(p.where, what, "the only key here is "+keys[0])
+		return
+	}
+	d.add(p.where, what, "the keys here are "+list(keys))
 }
 
 // text is a key with text. It is not set where the key is left out or wrong.
@@ -203,13 +213,13 @@ func (t text) or(other string) string {
 	return other
 }
 
-// flag is a key with true or false.
-type flag struct {
+// boolean is a key with true or false.
+type boolean struct {
 	place
 	set, value bool
 }
 
-func (b *flag) read(d *decoder, n *node, f field) {
+func (b *boolean) read(d *decoder, n *node, f field) {
 	if d.is(n, scalarBool, f) {
 		b.set, b.value = true, n.value.(bool)
 	}

@@ -50,16 +50,9 @@ func distance(a, b string) int {
 // choice tells which of the words to write, and first the one that was probably meant.
 func choice(wrong string, known []string) string {
 	if word := nearest(wrong, known); word != "" {
-		return "did you mean " + word + "? there " + plural(known) + " " + list(known)
+		return "did you mean " + word + "? write " + alternatives(known)
 	}
 	return "write " + alternatives(known)
-}
-
-func plural(words []string) string {
-	if len(words) == 1 {
-		return "is"
-	}
-	return "are"
 }
 
 // list joins words: a, b and c.

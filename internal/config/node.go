@@ -206,6 +206,8 @@ func explain(err error) (place, string) {
 		what = "there is a tab where only spaces can be"
 	case strings.Contains(what, `"`): // which quotes the file
 		what = "it is not understood"
+	default:
+		what = strings.TrimSpace(quotedLetter.ReplaceAllString(what, ""))
 	}
 	return where, "this is no YAML: " + what
 }
@@ -240,12 +242,16 @@ func firstToken(n ast.Node) *token.Token {
 	}
 }
 
+// quotedLetter is what the file has of an escape sequence.
+var quotedLetter = regexp.MustCompile(`'[A-Za-z0-9]'`)
+
 var anchorPattern = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // builder makes nodes of the parser's tree.
 type builder struct {
 	found   *problems
 	anchors map[string]*node
+	flow    int // how many brackets are around
 	refused bool
 }
 
@@ -281,10 +287,18 @@ func (b *builder) node(from ast.Node, where place, depth int) *node {
 	case *ast.NanNode:
 		n.kind, n.value, n.text = scalarNumber, from.GetValue(), from.Token.Value
 	case *ast.MappingValueNode:
-		b.mapping(n, []*ast.MappingValueNode{from}, from.IsFlowStyle, depth)
+		b.mapping(n, []*ast.MappingValueNode{from}, depth)
 	case *ast.MappingNode:
-		b.mapping(n, from.Values, from.IsFlowStyle, depth)
+		if from.IsFlowStyle {
+			b.flow++
+			defer func() { b.flow-- }()
+		}
+		b.mapping(n, from.Values, depth)
 	case *ast.SequenceNode:
+		if from.IsFlowStyle {
+			b.flow++
+			defer func() { b.flow-- }()
+		}
 		n.kind = sequence
 		for i, value := range from.Values {
 			at := where
@@ -292,7 +306,7 @@ func (b *builder) node(from ast.Node, where place, depth int) *node {
 				at = placeOf(from.Entries[i].Start)
 			}
 			item := b.node(value, at, depth+1)
-			if !from.IsFlowStyle && item.line > at.line && item.column <= at.column && value.Type() != ast.AliasType {
+			if b.flow == 0 && item.line > at.line && item.column <= at.column && value.Type() != ast.AliasType {
 				b.refuse(at, "the item is empty", "write it behind the -, or take the - away")
 			}
 			n.items = append(n.items, item)
@@ -318,7 +332,13 @@ func (b *builder) node(from ast.Node, where place, depth int) *node {
 	return n
 }
 
-func (b *builder) mapping(n *node, values []*ast.MappingValueNode, flow bool, depth int) {
+// bare tells a key without quotes.
+func bare(key ast.MapKeyNode) bool {
+	t := key.GetToken()
+	return t != nil && t.Type != token.DoubleQuoteType && t.Type != token.SingleQuoteType
+}
+
+func (b *builder) mapping(n *node, values []*ast.MappingValueNode, depth int) {
 	n.kind = mapping
 	first := map[string]place{}
 	for _, value := range values {
@@ -348,8 +368,15 @@ func (b *builder) mapping(n *node, values []*ast.MappingValueNode, flow bool, de
 			b.refuse(where, "the key and its colon are not in one line", "write it as name: value")
 			continue
 		}
+		if t := firstToken(value.Value); b.flow > 0 && t != nil && t.Type != token.ImplicitNullType && bare(value.Key) && value.Start != nil {
+			if colon, after := placeOf(value.Start), placeOf(t); colon.line == after.line && colon.column+1 == after.column {
+				// YAML has plain text here, and the parser a key and its value.
+				b.refuse(where, "between brackets, a colon without a space behind it can be read in two ways", "put text in quotes, as \"acme/infra:acceptance\", and a space behind the colon of a key")
+				continue
+			}
+		}
 		v := b.node(value.Value, where, depth+1)
-		if least := where.column + 1; !flow && v.line > where.line && value.Value.Type() != ast.AliasType {
+		if least := where.column + 1; b.flow == 0 && v.line > where.line && value.Value.Type() != ast.AliasType {
 			if v.kind == sequence {
 				least-- // lists may begin below their key
 			}

@@ -92,7 +92,7 @@ func describe(checker PolicyChecker, policy string) (gate.Description, bool) {
 // needsAfter tells a policy that denies where an environment comes after none.
 func needsAfter(checker PolicyChecker, use gate.Use) bool {
 	about, ok := describe(checker, use.Policy)
-	return ok && about.Needs == gate.NeedsAfter
+	return ok && !about.Builtin && about.Needs == gate.NeedsAfter
 }
 
 // uses checks the policies of one list.
@@ -126,25 +126,33 @@ func (p *problems) uses(list []policyUse, checker PolicyChecker) []gate.Use {
 	return uses
 }
 
+// What this version collects no facts for.
+const (
+	approvals  = "approvals"
+	codeOwners = "codeOwners"
+	approvers  = "from" // in which a name with a slash is a team
+)
+
+// unread tells a policy whose facts are not collected at all.
+func unread(policy string) bool { return policy == "checks" }
+
 // unsupported refuses what no facts are collected for: it would wait for ever, or look as if it were enforced.
 func (u policyUse) unsupported(p *problems) bool {
-	switch u.use.Policy {
-	case "checks":
-		p.add(u, "this version of boatlift does not read other checks yet, so the policy checks would wait for ever",
+	if unread(u.use.Policy) {
+		p.add(u, "this version of boatlift does not read other checks yet, so the policy "+u.use.Policy+" would wait for ever",
 			"leave it out, and require the checks by the branch's protection or ruleset at the forge")
 		return true
-	case "approvals":
-	default:
+	}
+	if u.use.Policy != approvals {
 		return false
 	}
 	refused := false
-	if u.use.Parameters["codeOwners"] == true {
-		at, _ := u.params.get("codeOwners")
+	if at, ok := u.params.lookup(codeOwners); ok && at.value == true {
 		p.add(at, "this version of boatlift does not read code owners yet, so approvals with codeOwners would wait for ever",
 			"leave codeOwners out and name people, as from: [alice, bob], or require code owners' reviews at the forge")
 		refused = true
 	}
-	if from, ok := u.params.lookup("from"); ok {
+	if from, ok := u.params.lookup(approvers); ok {
 		for _, name := range from.items {
 			if s, isText := name.value.(string); isText && strings.Contains(s, "/") {
 				p.add(name, "this version of boatlift does not read teams yet, so approvals from "+shown(s)+" would never count",

@@ -49,6 +49,20 @@ type place struct{ line, column int }
 func (p place) at() place             { return p }
 func (p *place) setPlace(where place) { *p = where }
 
+// object is a map of a file: where it is, and which keys it has, also those whose values are wrong.
+type object struct {
+	place
+	isMap bool
+	given map[string]bool
+}
+
+func (o *object) begin() { o.isMap, o.given = true, map[string]bool{} }
+
+func (o *object) give(key string) { o.given[key] = true }
+
+// empty tells a map without keys.
+func (o *object) empty() bool { return o.isMap && len(o.given) == 0 }
+
 // placed is whatever stands somewhere.
 type placed interface{ at() place }
 

@@ -181,9 +181,16 @@ func (r *repoCheck) overlaps(shapes []environment, environments []promotion.Envi
 		}
 		return e.Path
 	}
+	mapped := make([]bool, len(shapes)) // whose path is known
+	for i, s := range shapes {
+		mapped[i] = s.Name.set && (s.Path.set || !s.given["path"])
+	}
 	for i, e := range environments {
+		if !mapped[i] {
+			continue
+		}
 		for j, other := range environments[:i] {
-			if !e.Contains(other.Path) && !other.Contains(e.Path) && e.Path != "" && other.Path != "" {
+			if !mapped[j] || !e.Contains(other.Path) && !other.Contains(e.Path) && e.Path != "" && other.Path != "" {
 				continue
 			}
 			var where placed = shapes[i].Path
@@ -209,7 +216,7 @@ func (r *repoCheck) rollout(o *rollout) promotion.Rollout {
 		}
 	}
 	switch {
-	case given == 0:
+	case o.empty():
 		r.add(o, "rollout is empty", right)
 	case given > 1:
 		r.add(o, "rollout must name one kind of evidence, and names "+fmt.Sprint(given), right)
@@ -233,6 +240,10 @@ func (r *repoCheck) images(e environment, pin promotion.Pin) []promotion.ImageRu
 	first := map[string]int{}
 	for _, i := range e.Images {
 		if !i.Image.set {
+			continue
+		}
+		if host := i.Image.value; strings.ContainsAny(host, ".") && !strings.ContainsAny(host, "/*:@") {
+			r.add(i.Image, shown(host)+" is a registry's host, or an image of Docker Hub", "write "+host+"/** for all images of the registry, or docker.io/library/"+host)
 			continue
 		}
 		pattern, err := image.ParsePattern(i.Image.value)
@@ -271,7 +282,7 @@ func (r *repoCheck) tags(t *tags, pin promotion.Pin) image.Rule {
 	case given == 0 && t.Order.line > 0:
 		r.add(t.Order, "order ranks the tags that a regex matches, and there is none", "write {regex: 'build-(\\d+)', order: numeric}")
 		return rule
-	case given == 0:
+	case t.empty():
 		r.add(t, "tags is empty", right+", or leave it out")
 		return rule
 	case t.Order.line > 0 && t.Regex.line == 0:

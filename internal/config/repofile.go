@@ -2,14 +2,12 @@ package config
 
 // repoFile is the shape of .boatlift.yaml. The tags are explained at field.
 type repoFile struct {
-	place
+	object
 	Environments []environment `json:"environments" eg:"environments: [{name: acceptance}]" jsonschema:"minItems=1" jsonschema_description:"The environments of this repository: subtrees of Kustomize files, each with the rules by which images reach it. Their subtrees do not overlap."`
 }
 
 type environment struct {
-	place
-	given map[string]bool // the keys that the file has, also those whose values are wrong
-
+	object
 	Name     text        `json:"name" eg:"name: acceptance" jsonschema:"pattern=^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$,maxLength=63" jsonschema_description:"What people call the environment. Branches, pull requests and checks carry it, and other environments name it under after."`
 	Path     text        `json:"path,omitempty" eg:"path: overlays/production" jsonschema_description:"The folder that belongs to the environment, from the top of the repository. Default: the whole repository."`
 	After    []text      `json:"after,omitempty" eg:"after: [\"acme/infra-acceptance:acceptance\"]" jsonschema_description:"Environments in which exactly the same digests must run first: owner/name:environment in another repository, or environment of this file."`
@@ -20,34 +18,27 @@ type environment struct {
 	Pin      text        `json:"pin,omitempty" eg:"pin: tag+digest" jsonschema:"enum=tag+digest,enum=digest,enum=tag,default=tag+digest" jsonschema_description:"What pull requests write. tag alone is refused where the environment comes after another, or another after it, since a tag can move."`
 	Merge    text        `json:"merge,omitempty" eg:"merge: manual" jsonschema:"enum=manual,enum=approved,enum=auto,default=manual" jsonschema_description:"Who merges: a person; the bot, once the gate is green and a review given since then approves; the bot, once the gate is green."`
 	Group    group       `json:"group,omitempty" eg:"group: [[web, worker]]" jsonschema_description:"Images that move together in one pull request, whatever their folders; or the word environment for all of them. Default: images that share a folder."`
-	Together flag        `json:"together,omitempty" eg:"together: true" jsonschema:"default=false" jsonschema_description:"Wait until every image of the app has the new tag. Excludes settle."`
+	Together boolean     `json:"together,omitempty" eg:"together: true" jsonschema:"default=false" jsonschema_description:"Wait until every image of the app has the new tag. Excludes settle."`
 	Settle   span        `json:"settle,omitempty" eg:"settle: 60s" jsonschema:"default=60s" jsonschema_description:"How long a release waits for the new tags of the app's other images."`
 	Mode     text        `json:"mode,omitempty" eg:"mode: propose" jsonschema:"enum=propose,enum=observe,enum=off,default=propose" jsonschema_description:"How far the bot may go: open pull requests; only tell what it would propose; nothing."`
 	MaxOpen  number      `json:"maxOpen,omitempty" eg:"maxOpen: 10" jsonschema:"minimum=0,maximum=1000,default=10" jsonschema_description:"How many pull requests may be open in the environment at once. 0: no limit."`
 }
 
-func (e *environment) give(key string) {
-	if e.given == nil {
-		e.given = map[string]bool{}
-	}
-	e.given[key] = true
-}
-
 type rollout struct {
-	place
-	Deployment text `json:"deployment,omitempty" eg:"deployment: production" jsonschema:"maxLength=255" jsonschema_description:"The deployment status that the forge has of the environment of this name."`
-	Workflow   text `json:"workflow,omitempty" eg:"workflow: apply.yml" jsonschema_description:"Not in this version: the workflow file whose run must succeed. Refused, as nothing would look at it."`
-	Merge      flag `json:"merge,omitempty" eg:"merge: true" jsonschema_description:"The merge itself counts, for clusters that follow the branch without telling how it went."`
+	object
+	Deployment text    `json:"deployment,omitempty" eg:"deployment: production" jsonschema:"maxLength=255" jsonschema_description:"The deployment status that the forge has of the environment of this name."`
+	Workflow   text    `json:"workflow,omitempty" eg:"workflow: apply.yml" jsonschema_description:"Not in this version: the workflow file whose run must succeed. Refused, as nothing would look at it."`
+	Merge      boolean `json:"merge,omitempty" eg:"merge: true" jsonschema_description:"The merge itself counts, for clusters that follow the branch without telling how it went."`
 }
 
 type imageRule struct {
-	place
+	object
 	Image text  `json:"image" eg:"image: registry.acme.io/shop/*" jsonschema:"maxLength=255" jsonschema_description:"An image's name, or a pattern: * stands for one element of the path or any characters within one, ** for any number of elements. Matched against newName, else name."`
 	Tags  *tags `json:"tags,omitempty" eg:"tags: {semver: \">=1.0.0\"}" jsonschema_description:"Which tags are taken. Default: inferred from the tag that is there, if it is a semantic version."`
 }
 
 type tags struct {
-	place
+	object
 	Semver text `json:"semver,omitempty" eg:"semver: \">=1.0.0\"" jsonschema_description:"A range of semantic versions, as >=1.4.0, ^1.4 or >=1.0.0 <2.0.0."`
 	Regex  text `json:"regex,omitempty" eg:"regex: 'build-(\\d+)'" jsonschema_description:"A regular expression (RE2) that matches the whole tag. Needs order."`
 	Order  text `json:"order,omitempty" eg:"order: numeric" jsonschema:"enum=numeric,enum=alphabetical,enum=newest" jsonschema_description:"How tags that match regex are ranked: by the first group as numbers or as text, or by the time they were first seen."`

@@ -1,0 +1,98 @@
+package config
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+)
+
+// environ is what the bot's files in testdata may look at.
+func environ(t testing.TB) Environ {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	variables := map[string]string{
+		"REGISTRY_SECRET": "registry secret\n", "REGISTRY_PASSWORD": "registry password", "WEBHOOK_SECRET": " webhook secret \r\n",
+		"APP_KEY": string(private), "EMPTY": "", "BLANK": " \t\n",
+	}
+	files := map[string]string{
+		"app.pem": string(private), "public.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), "webhook-secret": "webhook file\n\n",
+		"/etc/boatlift/registry": "registry file", "registry-token": "token\r\n", "/etc/empty": "\n", "huge": strings.Repeat("x", maxSecret+1),
+	}
+	return Environ{
+		Getenv: func(name string) (string, bool) { v, ok := variables[name]; return v, ok },
+		ReadFile: func(name string) ([]byte, error) {
+			switch text, ok := files[name]; {
+			case ok:
+				return []byte(text), nil
+			case name == "forbidden":
+				return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+			case name == "broken":
+				return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("input/output error")}
+			default:
+				return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+			}
+		},
+		RegistryTypes: []string{"distribution", "gitlab", "ghcr"},
+	}
+}
+
+func TestGoodBotFiles(t *testing.T) {
+	env := environ(t)
+	golden(t, "bot/good", func(t *testing.T, file string, text []byte) string {
+		bot, err := ParseBot(file, text, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return botText(bot)
+	})
+}
+
+func TestBadBotFiles(t *testing.T) {
+	env := environ(t)
+	golden(t, "bot/bad", func(t *testing.T, file string, text []byte) string {
+		bot, err := ParseBot(file, text, env)
+		if err == nil {
+			t.Fatalf("it is taken: %+v", bot)
+		}
+		if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "20021985") {
+			t.Errorf("a secret is repeated: %v", err)
+		}
+		return err.Error() + "\n"
+	})
+}
+
+// botText has every field of a configuration, one in a line, and what the secrets are.
+func botText(bot Bot) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "listen %s\npublic URL %s\ndatabase %s\ndata %s\n", bot.Listen, bot.PublicURL, bot.Database, bot.DataDir)
+	for _, r := range bot.Registries {
+		fmt.Fprintf(&b, "registry %s of type %s at %q\n", r.Name, r.Type, r.Host)
+		fmt.Fprintf(&b, "  secret %q, webhook %q\n", r.Secret.Reveal(), r.Webhook)
+		fmt.Fprintf(&b, "  user %q %q, insecure %t\n", r.Username, r.Password.Reveal(), r.Insecure)
+	}
+	for _, f := range bot.Forges {
+		key, _, _ := strings.Cut(string(f.PrivateKey.Reveal()), "\n")
+		fmt.Fprintf(&b, "forge %s of type %s at %q\n", f.Name, f.Type, f.URL)
+		fmt.Fprintf(&b, "  app %d, key %s, secret %q\n", f.AppID, key, f.WebhookSecret.Reveal())
+	}
+	for _, u := range bot.Require.Policies {
+		fmt.Fprintf(&b, "requires %s %v\n", u.Policy, u.Parameters)
+	}
+	fmt.Fprintf(&b, "requires merge %q, rollout %q, pin %q\n", bot.Require.Merge, bot.Require.Rollout, bot.Require.Pin)
+	fmt.Fprintf(&b, "poll %s, workers %d, log %+v\n", bot.Poll, bot.Workers, bot.Log)
+	return b.String()
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -211,4 +213,17 @@ func (w watchedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func forbiddenTo(method string) forgetest.Fault {
 	return forgetest.Fault{Method: method, Err: fmt.Errorf("%s: %w", method, forge.ErrForbidden)}
+}
+
+// failing lets the next times calls of a method fail, after they took effect if after is set.
+func failing(method string, times int, after bool) forgetest.Fault {
+	return forgetest.Fault{Method: method, Times: times, After: after, Err: errors.New("502 Bad Gateway")}
+}
+
+func refusing(method string) forgetest.Fault {
+	return forgetest.Fault{Method: method, Err: fmt.Errorf("%s: %w", method, forge.ErrRefused)}
+}
+
+func callsOf(w *world, method string) []forgetest.Call {
+	return slices.DeleteFunc(w.mem.Calls(), func(c forgetest.Call) bool { return c.Method != method })
 }

@@ -1,13 +1,13 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
-	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/store"
@@ -15,21 +15,30 @@ import (
 
 // Status is what the bot is at.
 type Status struct {
-	Version string    `json:"version"`
-	Since   time.Time `json:"since"`
-	Repos   []Repo    `json:"repositories"`
-	Work    []Work    `json:"work"` // what waits for a turn, is in one, or failed
+	Version   string     `json:"version"`
+	Since     time.Time  `json:"since"`
+	Endpoints []Endpoint `json:"endpoints"`
+	Repos     []Repo     `json:"repositories"` // by name
+	Work      []Work     `json:"work"`         // what waits for a turn, is in one, or failed
+}
+
+// Endpoint is where webhooks come in, and the last one that came.
+type Endpoint struct {
+	Path   string        `json:"path"`
+	LastAt time.Time     `json:"lastAt,omitzero"` // zero: none came in the time for which deliveries are kept
+	Last   store.Outcome `json:"last,omitempty"`
+	Reason string        `json:"reason,omitempty"` // why the last one was ignored or refused
 }
 
 // Repo is one infra repo.
 type Repo struct {
 	Name         string        `json:"name"`
 	URL          string        `json:"url,omitempty"`
-	State        string        `json:"state"` // active, parked, or no .boatlift.yaml
+	State        string        `json:"state"` // active, parked, or idle: there is nothing for the bot to do in it
 	Reason       string        `json:"reason,omitempty"`
-	ConfigError  string        `json:"configError,omitempty"`
+	ConfigError  string        `json:"configError,omitempty"` // why the newest .boatlift.yaml is not in force; may have several lines
 	Base         string        `json:"base,omitempty"`
-	Environments []Environment `json:"environments"`
+	Environments []Environment `json:"environments"` // in the order of the file
 }
 
 // Environment is one environment of a repo.
@@ -38,8 +47,9 @@ type Environment struct {
 	Mode       promotion.Mode        `json:"mode"`
 	After      []string              `json:"after,omitempty"`
 	Images     []Image               `json:"images"`
-	Rollout    string                `json:"rollout"`
-	Promotions []promotion.Promotion `json:"promotions"` // not ended, newest last
+	Rollout    string                `json:"rollout"` // state of the newest one: running, succeeded, failed, unknown
+	RolloutURL string                `json:"rolloutURL,omitempty"`
+	Promotions []promotion.Promotion `json:"promotions"` // not ended, newest last; failed ones until a later one is merged
 	Notes      []promotion.Note      `json:"notes"`
 	Holds      []promotion.Hold      `json:"holds"`
 }
@@ -49,12 +59,13 @@ type Image struct {
 	Name    image.Name              `json:"name"`
 	Tag     string                  `json:"tag,omitempty"`
 	Digest  image.Digest            `json:"digest,omitempty"`
+	Refusal string                  `json:"refusal,omitempty"` // why it is never edited
 	Running *promotion.RunningImage `json:"running,omitempty"`
 }
 
 // Work is one line of work.
 type Work struct {
-	Repo      string    `json:"repository"`
+	Repo      string    `json:"repository"` // its name; for the search for repositories, which forge's
 	Pending   bool      `json:"pending"`
 	Owner     string    `json:"owner,omitempty"`
 	Attempts  int       `json:"attempts,omitempty"`
@@ -65,21 +76,30 @@ type Work struct {
 
 // Status reads it all.
 func (a *API) Status(ctx context.Context) (Status, error) {
-	s := Status{Version: a.Version, Since: a.Started, Repos: []Repo{}, Work: []Work{}}
+	s := Status{Version: a.Version, Since: a.Started, Endpoints: []Endpoint{}, Repos: []Repo{}, Work: []Work{}}
+	for _, path := range a.Senders {
+		e, err := a.endpoint(ctx, path)
+		if err != nil {
+			return s, err
+		}
+		s.Endpoints = append(s.Endpoints, e)
+	}
 	repos, err := a.Store.Repos(ctx)
 	if err != nil {
 		return s, err
 	}
-	names := map[promotion.RepoKey]string{}
+	slices.SortStableFunc(repos, func(x, y store.Repo) int {
+		return cmp.Or(strings.Compare(x.FullName, y.FullName), strings.Compare(string(x.Key), string(y.Key)))
+	})
+	called := map[promotion.RepoKey]string{}
 	for _, r := range repos {
-		names[r.Key] = r.FullName
+		called[r.Key] = r.FullName
 		memory, err := a.Store.Memory(ctx, r.Key)
 		if err != nil {
 			return s, err
 		}
 		s.Repos = append(s.Repos, repoStatus(r, memory))
 	}
-	slices.SortFunc(s.Repos, func(x, y Repo) int { return strings.Compare(x.Name, y.Name) })
 	rows, err := a.Store.Work(ctx)
 	if err != nil {
 		return s, err
@@ -88,13 +108,34 @@ func (a *API) Status(ctx context.Context) (Status, error) {
 		if !w.Pending && w.Owner == "" && w.LastError == "" {
 			continue
 		}
-		name := names[w.Repo]
-		if name == "" {
-			name = string(w.Repo)
-		}
-		s.Work = append(s.Work, Work{Repo: name, Pending: w.Pending, Owner: w.Owner, Attempts: w.Attempts, LastError: w.LastError, Due: w.DueAt, Stuck: w.Stuck})
+		s.Work = append(s.Work, Work{
+			Repo: workName(w.Repo, called), Pending: w.Pending, Owner: w.Owner, Attempts: w.Attempts, LastError: w.LastError, Due: w.DueAt, Stuck: w.Stuck,
+		})
 	}
 	return s, nil
+}
+
+func (a *API) endpoint(ctx context.Context, path string) (Endpoint, error) {
+	e := Endpoint{Path: path}
+	last, err := a.Store.Deliveries(ctx, store.DeliveryFilter{Sender: senderOf(path), Limit: 1})
+	if err == nil && len(last) > 0 {
+		e.LastAt, e.Last, e.Reason = last[0].ReceivedAt, last[0].Outcome, last[0].Reason
+	}
+	return e, err
+}
+
+// senderOf is the name under which the deliveries of an endpoint are recorded.
+func senderOf(path string) string { return strings.TrimPrefix(path, "/hooks/") }
+
+// workName says for people what a key of work is about.
+func workName(key promotion.RepoKey, called map[promotion.RepoKey]string) string {
+	if name := called[key]; name != "" {
+		return name
+	}
+	if forge, ok := strings.CutPrefix(string(key), string(store.DiscoverKey(""))); ok {
+		return "the repositories of " + forge
+	}
+	return string(key)
 }
 
 func repoStatus(r store.Repo, m store.Memory) Repo {
@@ -112,31 +153,34 @@ func repoStatus(r store.Repo, m store.Memory) Repo {
 }
 
 func environmentStatus(e store.EnvRow, m store.Memory) Environment {
-	env := Environment{Name: e.Name, Mode: e.Mode, Images: []Image{}, Promotions: []promotion.Promotion{}, Notes: []promotion.Note{}, Holds: []promotion.Hold{}}
+	env := Environment{
+		Name: e.Name, Mode: e.Mode, Images: []Image{}, Rollout: "unknown", Promotions: []promotion.Promotion{}, Notes: []promotion.Note{}, Holds: []promotion.Hold{},
+	}
 	for _, ref := range e.After {
 		env.After = append(env.After, ref.String())
 	}
-	var running promotion.Running
-	for _, r := range m.Running {
-		if r.Environment == e.Name {
-			running = r
-		}
-	}
-	env.Rollout = running.State
+	running := runningIn(m, e.Name)
+	env.Rollout, env.RolloutURL = cmp.Or(running.State, env.Rollout), running.URL
 	for _, l := range m.Listings {
-		if l.Environment != e.Name || slices.ContainsFunc(env.Images, func(i Image) bool { return i.Name == l.Image && i.Tag == l.Tag && i.Digest == l.Digest }) {
+		img := Image{Name: l.Image, Tag: l.Tag, Digest: l.Digest, Refusal: l.Refusal}
+		if l.Environment != e.Name || slices.Contains(env.Images, img) {
 			continue
-		}
-		img := Image{Name: l.Image, Tag: l.Tag, Digest: l.Digest}
-		if r, ok := running.Images[l.Image]; ok {
-			img.Running = &r
 		}
 		env.Images = append(env.Images, img)
 	}
-	for _, p := range m.Promotions {
-		if p.Release.Environment == e.Name && (p.State.Active() || p.State.InRollout() || p.State == promotion.Failed) {
-			env.Promotions = append(env.Promotions, p)
+	for i := range env.Images {
+		if r, ok := running.Images[env.Images[i].Name]; ok {
+			env.Images[i].Running = &r
 		}
+	}
+	for _, p := range m.Promotions {
+		if p.Release.Environment != e.Name || !stands(p, m.Promotions) {
+			continue
+		}
+		if p.Gate != nil && p.Gate.Rulings == nil {
+			p.Gate.Rulings = []gate.Ruling{}
+		}
+		env.Promotions = append(env.Promotions, p)
 	}
 	for _, n := range m.Notes {
 		if n.Environment == e.Name {
@@ -144,69 +188,32 @@ func environmentStatus(e store.EnvRow, m store.Memory) Environment {
 		}
 	}
 	for _, h := range m.Holds {
-		if h.Environment == e.Name {
-			env.Holds = append(env.Holds, h)
+		if h.Environment != e.Name {
+			continue
 		}
+		if h.Images == nil {
+			h.Images = []image.Name{}
+		}
+		env.Holds = append(env.Holds, h)
 	}
 	return env
 }
 
-// environment finds owner/name:environment, or an environment whose name alone is clear.
-func (a *API) environment(ctx context.Context, ref string) (store.Repo, string, error) {
-	repos, err := a.Store.Repos(ctx)
-	if err != nil {
-		return store.Repo{}, "", err
-	}
-	repoName, name, hasRepo := strings.Cut(ref, ":")
-	if !hasRepo {
-		repoName, name = "", ref
-	}
-	var found []store.Repo
-	var known []string
-	for _, r := range repos {
-		for _, e := range r.Environments {
-			known = append(known, r.FullName+":"+e.Name)
-			if e.Name == name && (repoName == "" || repoName == r.FullName) {
-				found = append(found, r)
-			}
+func runningIn(m store.Memory, environment string) promotion.Running {
+	for _, r := range m.Running {
+		if r.Environment == environment {
+			return r
 		}
 	}
-	switch len(found) {
-	case 1:
-		return found[0], name, nil
-	case 0:
-		slices.Sort(known)
-		return store.Repo{}, "", &Problem{Message: "no environment is called " + ref, Fix: "known are " + strings.Join(known, ", "), Status: http.StatusNotFound}
-	default:
-		return store.Repo{}, "", &Problem{Message: fmt.Sprintf("%d environments are called %s", len(found), ref), Fix: "write it with its repository: owner/name:" + name, Status: http.StatusConflict}
-	}
+	return promotion.Running{}
 }
 
-func (a *API) listings(ctx context.Context, key promotion.RepoKey) ([]promotion.Listing, error) {
-	m, err := a.Store.Memory(ctx, key)
-	return m.Listings, err
-}
-
-func namesOf(listings []promotion.Listing, environment string) []image.Name {
-	var names []image.Name
-	for _, l := range listings {
-		if (environment == "" || l.Environment == environment) && !slices.Contains(names, l.Image) {
-			names = append(names, l.Image)
-		}
+// stands tells whether a promotion is still of interest: it is open or on its way, or it failed and nothing has been merged over it.
+func stands(p promotion.Promotion, all []promotion.Promotion) bool {
+	if p.State != promotion.Failed {
+		return p.State.Active() || p.State.InRollout()
 	}
-	return names
-}
-
-// matchImages finds images by their full name, or by the end of it: web, shop/web.
-func matchImages(text string, names []image.Name) []image.Name {
-	if full, err := image.ParseName(text); err == nil && slices.Contains(names, full) {
-		return []image.Name{full}
-	}
-	var matched []image.Name
-	for _, n := range names {
-		if strings.HasSuffix(string(n), "/"+strings.ToLower(text)) {
-			matched = append(matched, n)
-		}
-	}
-	return matched
+	return !slices.ContainsFunc(all, func(o promotion.Promotion) bool {
+		return o.ID != p.ID && o.Release.Overlaps(p.Release) && o.MergedAt.After(p.MergedAt)
+	})
 }

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -24,112 +25,136 @@ type Explanation struct {
 
 // Sentence is one thing that is known.
 type Sentence struct {
-	At    time.Time `json:"at,omitzero"`
+	At    time.Time `json:"at,omitzero"`     // when it happened
+	Until time.Time `json:"until,omitzero"`  // when the clock alone may change it
 	Under string    `json:"under,omitempty"` // a heading: the environment it is about
-	Say   string    `json:"say"`
-	Hint  string    `json:"hint,omitempty"`
+	Say   string    `json:"say"`             // one line, in lower case, no full stop
+	Hint  string    `json:"hint,omitempty"`  // what a person can do, or what happens by itself
+}
+
+func (e *Explanation) add(s Sentence) {
+	s.Under, s.Say, s.Hint = line(s.Under), line(s.Say), line(s.Hint)
+	e.Says = append(e.Says, s)
 }
 
 func (e *Explanation) say(at time.Time, under, say, hint string) {
-	e.Says = append(e.Says, Sentence{At: at, Under: under, Say: say, Hint: hint})
+	e.add(Sentence{At: at, Under: under, Say: say, Hint: hint})
 }
 
 var (
-	pullRef = regexp.MustCompile(`^([^/\s]+/[^/#\s]+)#([0-9]+)$`)
-	pullURL = regexp.MustCompile(`^https?://[^\s]+?/([^/\s]+/[^/\s]+)/(?:-/)?(?:pull|merge_requests)/([0-9]+)(?:[/?#].*)?$`)
+	pullRef    = regexp.MustCompile(`^([^#!\s]+/[^#!\s]+)[#!]([0-9]+)$`)
+	pullPath   = regexp.MustCompile(`^(?:-/)?(?:pull|pulls|merge_requests)/([0-9]+)(?:[/?#].*)?$`)
+	number     = regexp.MustCompile(`^[0-9]+$`)
+	deliveryID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 )
 
-// Why explains an image (also one that was never seen), a pull request, or a delivery.
+// Why explains an image (also one that was never seen), a pull request (owner/name#7 or its URL), or a delivery, by its number here or by
+// its sender's id. An image that is known goes before a delivery, whose id is for others to choose.
 func (a *API) Why(ctx context.Context, about string) (Explanation, error) {
-	e := Explanation{About: about, Says: []Sentence{}}
-	if about == "" {
-		return e, &Problem{Message: "about what?", Fix: "name an image, a pull request (owner/name#7 or its URL) or a delivery", Status: http.StatusBadRequest}
-	}
-	for _, pattern := range []*regexp.Regexp{pullRef, pullURL} {
-		if m := pattern.FindStringSubmatch(about); m != nil {
-			number, err := strconv.Atoi(m[2])
-			if err != nil {
-				return e, &Problem{Message: about + " is no pull request", Status: http.StatusBadRequest}
-			}
-			err = a.whyPull(ctx, &e, m[1], number)
+	about = strings.TrimSpace(about)
+	e := Explanation{About: line(about), Says: []Sentence{}}
+	switch {
+	case about == "":
+		return e, &Problem{Message: "about what?", Fix: whatToName, Status: http.StatusBadRequest}
+	case strings.HasPrefix(about, "https://") || strings.HasPrefix(about, "http://"):
+		return e, a.whyAddress(ctx, &e, about)
+	case pullRef.MatchString(about):
+		m := pullRef.FindStringSubmatch(about)
+		repos, err := a.Store.Repos(ctx)
+		if err != nil {
 			return e, err
 		}
-	}
-	if d, ok, err := a.Store.Delivery(ctx, about); err != nil {
-		return e, err
-	} else if ok {
-		a.whyDelivery(&e, d)
-		return e, nil
-	}
-	err := a.whyImage(ctx, &e, about)
-	return e, err
-}
-
-func (a *API) whyDelivery(e *Explanation, d store.Delivery) {
-	e.say(d.ReceivedAt, "", fmt.Sprintf("delivery %d of %s (%s) was %s", d.ID, d.Sender, d.Event, d.Outcome), "")
-	if d.About != "" {
-		e.say(time.Time{}, "", "it was about "+d.About, "")
-	}
-	if d.Reason != "" {
-		e.say(time.Time{}, "", d.Reason, "")
-	}
-	switch {
-	case d.Outcome == store.Refused:
-		e.say(time.Time{}, "", "a delivery that is not proved changes nothing", "compare the sender's secret with the one boatlift.yaml names")
-	case len(d.Repos) > 0:
-		for _, r := range d.Repos {
-			e.say(time.Time{}, "", "it made work for "+string(r), "")
+		repo, ok := repoCalled(repos, m[1])
+		if !ok {
+			return e, &Problem{Message: "no repository is called " + m[1], Fix: "boatlift status lists those that are known", Status: http.StatusNotFound}
 		}
-	case d.Outcome == store.Stored && len(d.Images) > 0:
-		e.say(time.Time{}, "", "no infra repository lists the image, so it made no work", "boatlift why "+d.Images[0])
+		return e, a.whyPull(ctx, &e, repo, m[2])
+	case number.MatchString(about), deliveryID.MatchString(about):
+		return e, a.whyDelivery(ctx, &e, about)
 	}
+	return e, a.whyImage(ctx, &e, about)
 }
 
-func (a *API) whyPull(ctx context.Context, e *Explanation, repo string, number int) error {
+const whatToName = "name an image, a pull request (owner/name#7 or its URL) or a delivery"
+
+func (a *API) whyAddress(ctx context.Context, e *Explanation, address string) error {
 	repos, err := a.Store.Repos(ctx)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(repos, func(r store.Repo) bool { return r.FullName == repo })
-	if i < 0 {
-		return &Problem{Message: "no repository is called " + repo, Fix: "boatlift status lists those that are known", Status: http.StatusNotFound}
+	repo, rest, ok := repoAt(repos, address)
+	if !ok {
+		return &Problem{Message: "no repository that is known has the address " + address, Fix: "boatlift status --json has the addresses of those that are", Status: http.StatusNotFound}
 	}
-	found, err := a.Store.Promotions(ctx, store.PromotionFilter{Repo: repos[i].Key, PullRequest: number})
+	m := pullPath.FindStringSubmatch(rest)
+	if m == nil {
+		return &Problem{Message: address + " is no pull request", Fix: whatToName, Status: http.StatusBadRequest}
+	}
+	return a.whyPull(ctx, e, repo, m[1])
+}
+
+func (a *API) whyPull(ctx context.Context, e *Explanation, repo store.Repo, digits string) error {
+	n, err := strconv.Atoi(digits)
+	if err != nil || n == 0 {
+		return &Problem{Message: repo.FullName + " has no pull request " + digits, Fix: whatToName, Status: http.StatusBadRequest}
+	}
+	found, err := a.Store.Promotions(ctx, store.PromotionFilter{Repo: repo.Key, PullRequest: n})
+	if err != nil {
+		return err
+	}
+	memory, err := a.Store.Memory(ctx, repo.Key)
 	if err != nil {
 		return err
 	}
 	if len(found) == 0 {
-		e.say(time.Time{}, "", fmt.Sprintf("%s#%d is not a pull request of Boatlift's", repo, number), "its gate is green unless it changes an image of an environment")
-		return nil
-	}
-	for _, p := range found {
-		explain(e, repo+":"+p.Release.Environment, p)
-		for _, c := range p.Release.Changes {
-			e.say(time.Time{}, "", fmt.Sprintf("it moves %s from %s to %s (%s)", c.Image, orNone(c.FromTag), orNone(c.Tag), c.Digest.Short()), "")
+		e.say(time.Time{}, "", fmt.Sprintf("%s#%d is not a pull request of Boatlift's", repo.FullName, n), "its gate is green unless it changes an image of an environment")
+		switch {
+		case len(memory.Checks[n]) > 0:
+			e.say(time.Time{}, "", "the gate was shown on it", "the check on the pull request has the sentence of every policy")
+		case repo.State == store.RepoActive:
+			e.say(time.Time{}, "", "no gate was shown on it yet", "that happens in the repository's next turn, if it is open and goes to the default branch")
 		}
 	}
+	slices.Reverse(found) // oldest first
+	for _, p := range found {
+		under := repo.FullName + ":" + p.Release.Environment
+		explain(e, under, p, memory.Promotions)
+		for _, c := range p.Release.Changes {
+			e.say(time.Time{}, under, fmt.Sprintf("it moves %s from %s to %s (%s)", c.Image, orNone(c.FromTag), orNone(c.Tag), c.Digest.Short()), "")
+		}
+	}
+	work, err := a.workOf(ctx)
+	if err != nil {
+		return err
+	}
+	sayState(e, repo.FullName, repo, work[repo.Key])
 	return nil
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "no tag"
-	}
-	return s
-}
-
-// explain tells where a promotion stands.
-func explain(e *Explanation, under string, p promotion.Promotion) {
+// explain tells where a promotion stands; among are those in which the one that took its place is looked for.
+func explain(e *Explanation, under string, p promotion.Promotion, among []promotion.Promotion) {
 	where := ""
 	if p.URL != "" {
 		where = ": " + p.URL
 	}
-	e.say(p.CreatedAt, under, fmt.Sprintf("%s of %s is %s%s", p.Release.Label(), p.Release.App, p.State, where), "")
+	state := "is " + string(p.State)
+	switch p.State {
+	case promotion.Opening:
+		state = "is about to be opened"
+	case promotion.Failed:
+		state = "has failed"
+	}
+	e.say(p.CreatedAt, under, fmt.Sprintf("%s of %s %s%s", p.Release.Label(), p.Release.App, state, where), "")
 	if p.Reason != "" {
-		e.say(p.EndedAt, under, p.Reason, "")
+		e.say(p.EndedAt, under, p.Reason, afterwards(p))
+	}
+	if i := slices.IndexFunc(among, func(o promotion.Promotion) bool { return p.SupersededBy != "" && o.ID == p.SupersededBy }); i >= 0 && among[i].URL != "" {
+		e.say(time.Time{}, under, fmt.Sprintf("its place was taken by %s: %s", among[i].Release.Label(), among[i].URL), "")
 	}
 	if p.LastError != "" {
-		e.say(p.RetryAt, under, fmt.Sprintf("the last of %d tries did not work: %s", p.Attempts, p.LastError), "it is tried again by itself")
+		e.add(Sentence{
+			Until: p.RetryAt, Under: under, Say: fmt.Sprintf("the last of %s did not work: %s", count(p.Attempts, "try", "tries"), p.LastError), Hint: "it is tried again by itself",
+		})
 	}
 	if !p.State.Active() || p.Gate == nil {
 		return
@@ -139,127 +164,137 @@ func explain(e *Explanation, under string, p promotion.Promotion) {
 		if r.State == gate.Allow {
 			hint = ""
 		}
-		e.say(r.Until, under, fmt.Sprintf("gate: %s %s: %s", r.Policy, map[gate.State]string{gate.Allow: "allows", gate.Wait: "waits", gate.Deny: "denies"}[r.State], r.Say), hint)
+		verb, ok := map[gate.State]string{gate.Allow: "allows", gate.Wait: "waits"}[r.State]
+		if !ok {
+			verb = "denies"
+		}
+		e.add(Sentence{Until: r.Until, Under: under, Say: fmt.Sprintf("gate: %s %s: %s", r.Policy, verb, r.Say), Hint: hint})
 	}
 	if p.Gate.State == gate.Allow {
-		e.say(time.Time{}, under, "the gate allows it: it waits for somebody to merge it, or for Boatlift to do so", "")
+		e.say(p.GreenAt, under, "the gate allows it: it waits for somebody to merge it, or for Boatlift to do so", "")
 	}
 }
 
-func (a *API) whyImage(ctx context.Context, e *Explanation, about string) error {
-	text, tag := about, ""
-	if ref, err := image.Parse(about); err == nil {
-		tag = ref.Tag
-		text = strings.TrimSuffix(strings.SplitN(about, "@", 2)[0], ":"+ref.Tag)
+// afterwards is what a person can do about a promotion's end.
+func afterwards(p promotion.Promotion) string {
+	switch p.State {
+	case promotion.Rejected:
+		return "reopen its pull request to take the rejection back, or push a newer image"
+	case promotion.Failed:
+		return "look at the rollout's log, then run it again, or push a newer image"
+	default:
+		return ""
+	}
+}
+
+// workOf reads the work of each repo.
+func (a *API) workOf(ctx context.Context) (map[promotion.RepoKey]store.WorkRow, error) {
+	rows, err := a.Store.Work(ctx)
+	if err != nil {
+		return nil, err
+	}
+	work := make(map[promotion.RepoKey]store.WorkRow, len(rows))
+	for _, w := range rows {
+		work[w.Repo] = w
+	}
+	return work, nil
+}
+
+// sayState tells what keeps a whole repo from moving; it returns whether anything does.
+func sayState(e *Explanation, under string, r store.Repo, w store.WorkRow) bool {
+	before := len(e.Says)
+	if r.State != store.RepoActive {
+		e.say(time.Time{}, under, "the repository is parked: "+cmp.Or(r.StateReason, "nobody said why"), "let the bot into it again, or unarchive it; then it goes on by itself")
+		return true
+	}
+	if r.ConfigError != "" {
+		e.say(time.Time{}, under, "nothing new is opened or merged, because the newest .boatlift.yaml is wrong: "+first(r.ConfigError), "boatlift check shows all that is wrong with it")
+	}
+	switch {
+	case w.Stuck:
+		e.add(Sentence{Until: w.DueAt, Under: under, Say: fmt.Sprintf("the repository is stuck: its last %d turns failed: %s", w.Attempts, w.LastError), Hint: "it is still tried; what the error names has to be mended"})
+	case w.LastError != "":
+		e.add(Sentence{Until: w.DueAt, Under: under, Say: "the repository's last turn failed: " + w.LastError, Hint: "it is tried again by itself"})
+	case w.Owner != "":
+		e.say(w.StartedAt, under, "the repository has its turn just now", "ask again in a moment")
+	case w.Pending:
+		e.say(time.Time{}, under, "the repository waits for its turn", "ask again in a moment")
+	}
+	return len(e.Says) > before
+}
+
+// whyDelivery explains one delivery.
+func (a *API) whyDelivery(ctx context.Context, e *Explanation, ref string) error {
+	d, found, err := a.Store.Delivery(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return &Problem{
+			Message: "no delivery is known as " + ref,
+			Fix:     "deliveries are kept for 30 days, and of those that were refused one in ten seconds at each endpoint", Status: http.StatusNotFound,
+		}
 	}
 	repos, err := a.Store.Repos(ctx)
 	if err != nil {
 		return err
 	}
-	memories := map[promotion.RepoKey]store.Memory{}
-	var known []image.Name
-	for _, r := range repos {
-		m, err := a.Store.Memory(ctx, r.Key)
-		if err != nil {
-			return err
-		}
-		memories[r.Key] = m
-		known = append(known, namesOf(m.Listings, "")...)
+	what := ""
+	if d.Event != "" {
+		what = " (" + d.Event + ")"
 	}
-	slices.Sort(known)
-	names := matchImages(text, slices.Compact(known))
-	if len(names) == 0 {
-		name, err := image.ParseName(text)
-		if err != nil {
-			return &Problem{Message: about + " is no image, pull request or delivery that is known", Fix: "write an image as registry/repository:tag, a pull request as owner/name#7", Status: http.StatusNotFound}
-		}
-		names = []image.Name{name}
+	e.say(d.ReceivedAt, "", fmt.Sprintf("delivery %d of %s%s was %s", d.ID, d.Sender, what, d.Outcome), "")
+	if d.About != "" {
+		e.say(time.Time{}, "", "it was about "+d.About, "")
 	}
-	for _, name := range names {
-		if err := a.whyPushes(ctx, e, name, tag); err != nil {
-			return err
-		}
-		listed := false
-		for _, r := range repos {
-			listed = whyInRepo(e, r, memories[r.Key], name, tag) || listed
-		}
-		if !listed {
-			e.say(time.Time{}, "", "no kustomization of any environment lists "+string(name), "add it under images: of a kustomization, or check the name: it is matched against newName, else name")
-		}
+	switch {
+	case d.Outcome == store.Refused:
+		e.say(time.Time{}, "", cmp.Or(d.Reason, "it was not proved"), "a delivery that is not proved changes nothing; compare the sender's secret with the one that boatlift.yaml names")
+		return nil
+	case d.Reason != "":
+		e.say(time.Time{}, "", d.Reason, "")
 	}
-	return nil
-}
-
-// whyPushes tells what registries said of an image.
-func (a *API) whyPushes(ctx context.Context, e *Explanation, name image.Name, tag string) error {
-	pushes, err := a.Store.Pushes(ctx, []image.Name{name}, time.Time{})
-	if err != nil {
-		return err
-	}
-	if tag != "" {
-		pushes = slices.DeleteFunc(pushes, func(p store.Push) bool { return p.Tag != tag })
-	}
-	const most = 5
-	if len(pushes) > most {
-		e.say(time.Time{}, "", fmt.Sprintf("%d earlier pushes are not shown", len(pushes)-most), "")
-		pushes = pushes[len(pushes)-most:]
-	}
-	for _, p := range pushes {
-		e.say(p.ReceivedAt, "", fmt.Sprintf("%s:%s was pushed (delivery %d)", name, p.Tag, p.Delivery), "")
-	}
-	if len(pushes) > 0 {
+	if d.Outcome != store.Stored {
 		return nil
 	}
-	what := string(name)
-	if tag != "" {
-		what += ":" + tag
+	called := map[promotion.RepoKey]string{}
+	for _, r := range repos {
+		called[r.Key] = r.FullName
 	}
-	hint := "check that its registry posts to one of the endpoints: " + strings.Join(a.Senders, ", ")
-	if last, err := a.Store.Deliveries(ctx, store.DeliveryFilter{Limit: 1}); err == nil && len(last) > 0 {
-		hint += fmt.Sprintf("; the last delivery of all came at %s", last[0].ReceivedAt.UTC().Format(time.RFC3339))
+	for _, key := range d.Repos {
+		if forge, ok := strings.CutPrefix(string(key), string(store.DiscoverKey(""))); ok {
+			e.say(time.Time{}, "", "it made Boatlift look for the repositories of "+forge+" anew", "")
+		} else if name, ok := called[key]; ok {
+			e.say(time.Time{}, "", "it made work for "+name, "")
+		} else {
+			e.say(time.Time{}, "", "it was about a repository that is not known: "+string(key), "let the bot into it if it is an infra repository")
+		}
 	}
-	e.say(time.Time{}, "", "no delivery ever told of a push of "+what, hint)
-	return nil
+	return a.whoLists(ctx, e, d, called)
 }
 
-// whyInRepo tells where an image stands in the environments of one repo.
-func whyInRepo(e *Explanation, r store.Repo, m store.Memory, name image.Name, tag string) (listed bool) {
-	for _, env := range r.Environments {
-		under := r.FullName + ":" + env.Name
-		here := false
-		for _, l := range m.Listings {
-			if l.Environment == env.Name && l.Image == name {
-				here = true
-				e.say(time.Time{}, under, fmt.Sprintf("%s has %s", l.File, orNone(l.Tag)), "")
-			}
+// whoLists tells which repos a delivery's images concern, as far as they list them now.
+func (a *API) whoLists(ctx context.Context, e *Explanation, d store.Delivery, called map[promotion.RepoKey]string) error {
+	const most = 20
+	for i, name := range d.Images {
+		if i == most {
+			e.say(time.Time{}, "", count(len(d.Images)-most, "more image is", "more images are")+" not shown", "ask for an image by its name")
+			break
 		}
-		if !here {
+		keys, err := a.Store.ReposListing(ctx, image.Name(name))
+		if err != nil {
+			return err
+		}
+		var listed []string
+		for _, key := range keys {
+			listed = append(listed, cmp.Or(called[key], string(key)))
+		}
+		slices.Sort(listed)
+		if len(listed) == 0 {
+			e.say(time.Time{}, "", "no infra repository lists "+name+" now, so there is nothing to do", "boatlift why "+name)
 			continue
 		}
-		listed = true
-		if r.State != store.RepoActive {
-			e.say(time.Time{}, under, "the repository is parked: "+r.StateReason, "")
-		}
-		if r.ConfigError != "" {
-			e.say(time.Time{}, under, "nothing new is opened: "+r.ConfigError, "")
-		}
-		if env.Mode == promotion.Off {
-			e.say(time.Time{}, under, "mode: off, so nothing happens", "")
-		}
-		for _, p := range m.Promotions {
-			if p.Release.Environment == env.Name && p.Release.Moves(name) && (tag == "" || carriesTag(p, name, tag)) {
-				explain(e, under, p)
-			}
-		}
-		for _, n := range m.Notes {
-			if n.Environment == env.Name && (n.Image == name || (n.Image == "" && n.App != "")) {
-				e.say(n.Until, under, n.Say, n.Hint)
-			}
-		}
+		e.say(time.Time{}, "", name+" is listed by "+strings.Join(listed, ", "), "boatlift why "+name)
 	}
-	return listed
-}
-
-func carriesTag(p promotion.Promotion, name image.Name, tag string) bool {
-	return slices.ContainsFunc(p.Release.Changes, func(c promotion.Change) bool { return c.Image == name && c.Tag == tag })
+	return nil
 }

@@ -57,6 +57,12 @@ func role(r *http.Request) string {
 	return string(Override)
 }
 
+// overNetwork tells whether the asker was let in by a token.
+func overNetwork(r *http.Request) bool {
+	_, ok := r.Context().Value(askerKey{}).(asker)
+	return ok
+}
+
 // Limits of guessing: so many wrong tokens from one address in a window, then none is looked at until it is over.
 const (
 	mostWrong   = 10

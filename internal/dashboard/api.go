@@ -72,7 +72,7 @@ func answer(a *API, do func(*http.Request) (any, error)) http.HandlerFunc {
 			text, err = encode(result)
 		}
 		if err != nil {
-			p := problemOf(err)
+			p := problemOf(r, err)
 			if p.Status >= http.StatusInternalServerError && r.Context().Err() == nil && a.Log != nil {
 				a.Log.Error("answer a command", "path", r.URL.Path, "error", err)
 			}
@@ -87,8 +87,9 @@ func answer(a *API, do func(*http.Request) (any, error)) http.HandlerFunc {
 	}
 }
 
-// problemOf makes of any error what the asker is told: who asks is an operator, so it is the whole error.
-func problemOf(err error) *Problem {
+// problemOf makes of any error what the asker is told. On the socket that is the whole error; over the network, where some may only read,
+// the inner parts stay in the log.
+func problemOf(r *http.Request, err error) *Problem {
 	var p *Problem
 	if errors.As(err, &p) {
 		if p.Status < http.StatusBadRequest {
@@ -97,13 +98,17 @@ func problemOf(err error) *Problem {
 		return p
 	}
 	p = &Problem{Message: err.Error(), Status: http.StatusInternalServerError}
-	var hint interface{ Hint() string }
-	if errors.As(err, &hint) {
-		p.Fix = hint.Hint()
-	}
 	var unavailable *store.UnavailableError
 	if errors.As(err, &unavailable) {
 		p.Status = http.StatusServiceUnavailable
+	}
+	if overNetwork(r) {
+		p.Message, p.Fix = "the bot cannot answer just now", "its log says why"
+		return p
+	}
+	var hint interface{ Hint() string }
+	if errors.As(err, &hint) {
+		p.Fix = hint.Hint()
 	}
 	return p
 }

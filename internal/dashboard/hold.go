@@ -16,7 +16,7 @@ type HoldRequest struct {
 	Environment string   `json:"environment"` // acme/infra-production:production
 	Images      []string `json:"images,omitempty"`
 	Reason      string   `json:"reason,omitempty"` // needed for a hold: people read it in pull requests
-	Actor       string   `json:"actor"`
+	Actor       string   `json:"actor"`            // who says so, on the socket; a token's own name goes before it
 }
 
 // HoldAnswer tells what was done.
@@ -27,6 +27,7 @@ type HoldAnswer struct {
 // change is a request that is understood.
 type change struct {
 	HoldRequest
+	role   string
 	place  place
 	images []image.Name // sorted; empty: the whole environment
 	holds  []promotion.Hold
@@ -122,7 +123,8 @@ func (a *API) understand(r *http.Request) (c change, err error) {
 	if err := decode(r, &c.HoldRequest); err != nil {
 		return c, err
 	}
-	if c.Actor == "" {
+	c.role = role(r)
+	if c.Actor = actor(r, c.Actor); c.Actor == "" {
 		return c, errNobody()
 	}
 	if c.place, err = a.environment(r.Context(), c.Environment); err != nil {
@@ -168,7 +170,7 @@ func (a *API) write(ctx context.Context, c change, action string, do func(*store
 	}
 	return a.Store.Operate(ctx, c.place.repo.Key, func(tx *store.Tx) error {
 		do(tx)
-		tx.Audit(store.AuditEntry{Actor: c.Actor, Role: "operate", Action: action, Subject: c.place.String(), Detail: detail})
+		tx.Audit(store.AuditEntry{Actor: c.Actor, Role: c.role, Action: action, Subject: c.place.String(), Detail: detail})
 		return nil
 	})
 }

@@ -1,8 +1,10 @@
 package dashboard_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -89,7 +91,7 @@ func TestHoldAndLift(t *testing.T) {
 		{Actor: "bob", Action: "lifted hold", Detail: json.RawMessage(`{"environment":"acme/infra-production:production","images":["shop/web"],"actor":"bob"}`)},
 	} {
 		got := entries[i]
-		if got.Actor != want.Actor || got.Role != "operate" || got.Action != want.Action || got.Subject != "acme/infra-production:production" || string(got.Detail) != string(want.Detail) {
+		if got.Actor != want.Actor || got.Role != "override" || got.Action != want.Action || got.Subject != "acme/infra-production:production" || string(got.Detail) != string(want.Detail) {
 			t.Errorf("audit entry = %+v %s; want %+v %s", got, got.Detail, want, want.Detail)
 		}
 	}
@@ -314,5 +316,61 @@ func TestAPersonsHoldOutlivesResume(t *testing.T) {
 	s.done("/resumes", dashboard.ResumeRequest{Actor: "alice"})
 	if got := s.holds(); len(got) != 2 || !slices.ContainsFunc(got, func(h promotion.Hold) bool { return len(h.Images) == 0 && h.Reason == "audit" && h.Actor == "alice" }) {
 		t.Errorf("holds = %+v; want alice's and bob's", got)
+	}
+}
+
+// Over the network the token says who it is, whatever the request says.
+func TestATokenNamesTheActor(t *testing.T) {
+	s := newScene(t)
+	s.two()
+	guard := dashboard.NewGuard([]dashboard.Token{
+		{Name: "pipeline", Role: dashboard.Operate, Secret: []byte("secret")}, {Name: "screen", Role: dashboard.Read, Secret: []byte("other")},
+	}, s.api.Routes(), s.api.Now)
+	post := func(path, token string, body any) int {
+		text, err := json.Marshal(body)
+		must(t, err)
+		r := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(text))
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		guard.ServeHTTP(w, r)
+		return w.Code
+	}
+	hold := dashboard.HoldRequest{Environment: "production", Reason: "load test", Actor: "alice"}
+	if code := post("/holds", "other", hold); code != http.StatusForbidden {
+		t.Errorf("a token that may only read is answered %d; want 403", code)
+	}
+	for _, tc := range []struct {
+		path string
+		body any
+	}{
+		{"/holds", hold},
+		{"/lifts", dashboard.HoldRequest{Environment: "production"}},
+	} {
+		if code := post(tc.path, "secret", tc.body); code != http.StatusOK {
+			t.Errorf("%s is answered %d; want 200", tc.path, code)
+		}
+	}
+	s.turn(production, func(tx *store.Tx) {
+		tx.AddHold(promotion.Hold{Environment: "production", Reason: promotion.LostReason, Actor: "boatlift", At: at(1)})
+	})
+	if code := post("/resumes", "secret", dashboard.ResumeRequest{Actor: "alice"}); code != http.StatusOK {
+		t.Errorf("/resumes is answered %d; want 200", code)
+	}
+	entries := s.audit()
+	if len(entries) != 3 {
+		t.Fatalf("audit = %+v; want 3 entries", entries)
+	}
+	for _, e := range entries {
+		if e.Actor != "pipeline" || e.Role != "operate" {
+			t.Errorf("audit entry = %+v; want one of pipeline, as operate", e)
+		}
+	}
+	must(t, s.store.Close())
+	r := httptest.NewRequest(http.MethodGet, "/status", http.NoBody)
+	r.Header.Set("Authorization", "Bearer other")
+	w := httptest.NewRecorder()
+	guard.ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "its log says why") || !strings.Contains(s.log.String(), "the database is closed") {
+		t.Errorf("answer = %d %s, log = %s; want the reason in the log alone", w.Code, w.Body, s.log.String())
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // ResumeRequest asks to go on after the database was lost.
 type ResumeRequest struct {
-	Actor string `json:"actor"`
+	Actor string `json:"actor"` // as in HoldRequest
 }
 
 // resume lifts the holds that the bot made because it did not remember its own branches, and no others.
@@ -20,7 +20,7 @@ func (a *API) resume(r *http.Request) (any, error) {
 	if err := decode(r, &req); err != nil {
 		return nil, err
 	}
-	if req.Actor == "" {
+	if req.Actor = actor(r, req.Actor); req.Actor == "" {
 		return nil, errNobody()
 	}
 	holds, err := a.Store.Holds(r.Context(), store.HoldFilter{})
@@ -56,7 +56,7 @@ func (a *API) resume(r *http.Request) (any, error) {
 					tx.AddHold(h)
 				}
 			}
-			tx.Audit(store.AuditEntry{Actor: req.Actor, Role: "operate", Action: "resumed", Subject: repo.FullName, Detail: json.RawMessage(`{}`)})
+			tx.Audit(store.AuditEntry{Actor: req.Actor, Role: role(r), Action: "resumed", Subject: repo.FullName, Detail: json.RawMessage(`{}`)})
 			return nil
 		}); err != nil {
 			return nil, err

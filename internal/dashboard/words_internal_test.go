@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"encoding/json"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func TestAnAnswerThatCannotBeWritten(t *testing.T) {
 	if _, err := encode(make(chan int)); err == nil {
 		t.Error("encode(channel) gives no error")
 	}
-	p := problemOf(&Problem{Message: "a problem without a status"})
+	p := problemOf(httptest.NewRequest("GET", "/", nil), &Problem{Message: "a problem without a status"})
 	if p.Status != 500 {
 		t.Errorf("status = %d; want 500", p.Status)
 	}

@@ -114,6 +114,8 @@ var dependencies = []dependency{
 	{path: "github.com/distribution/distribution/v3", in: []string{"cmd/sandbox/images"}},
 	{path: "github.com/sirupsen/logrus", in: []string{"cmd/sandbox/images"}}, // distribution's logger, to silence it
 
+	{path: "github.com/coreos/go-oidc/v3", in: []string{"internal/registry"}},
+
 	{path: "github.com/go-chi/chi/v5", in: []string{"internal/hook", "internal/dashboard", "cmd/boatlift", "cmd/sandbox"}},
 	{path: "github.com/spf13/cobra", in: []string{"cmd/boatlift"}},
 	{path: "golang.org/x/crypto/x509roots/fallback", in: []string{"cmd/boatlift"}},

@@ -28,11 +28,11 @@ test: ## run all tests
 race: ## run the tests under the race detector, where it matters (RACEPKGS=...)
 	CGO_ENABLED=1 go test -race $(RACEPKGS)
 
-lint: ## check format, go.mod, vet and staticcheck
+lint: ## check format, vet, staticcheck and go.mod
 	@out=$$(go run $(GOFUMPT) -l .) && { [ -z "$$out" ] || { printf 'not formatted, see make fmt:\n%s\n' "$$out"; exit 1; }; }
-	go mod tidy -diff
 	go vet ./...
 	go run $(STATICCHECK) ./...
+	go mod tidy -diff
 
 fuzz: ## fuzz each parser for FUZZTIME=5s (FUZZPKGS=... for some)
 	@set -e; for package in $(FUZZPKGS); do \

@@ -62,6 +62,9 @@ type world struct {
 
 func newWorld(t tester) *world {
 	t.Helper()
+	if p, ok := t.(interface{ Parallel() }); ok {
+		p.Parallel()
+	}
 	w := &world{
 		t: t, ctx: context.Background(), clock: &clock{at: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}, host: newGitHost(t),
 		registry: &fakeRegistry{tags: map[image.Name]map[string]image.Digest{}, fail: map[image.Name]error{}, hang: map[string]bool{}},
@@ -528,4 +531,22 @@ func anyVersion(t tester) promotion.ImageRule {
 		t.Fatal(err)
 	}
 	return promotion.ImageRule{Image: pattern, Tags: rule}
+}
+
+// operate holds images of a repository, as boatlift hold does.
+func (w *world) operate(r *infra, h promotion.Hold) {
+	w.t.Helper()
+	if err := w.store.Operate(w.ctx, r.key(), func(tx *store.Tx) error { tx.AddHold(h); return nil }); err != nil {
+		w.t.Fatal(err)
+	}
+	w.work()
+}
+
+// lift lifts all holds of an environment, as boatlift lift does.
+func (w *world) lift(r *infra, environment string) {
+	w.t.Helper()
+	if err := w.store.Operate(w.ctx, r.key(), func(tx *store.Tx) error { tx.LiftHolds(environment, nil); return nil }); err != nil {
+		w.t.Fatal(err)
+	}
+	w.work()
 }

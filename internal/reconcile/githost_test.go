@@ -195,3 +195,20 @@ func (h *gitHost) deleteBranch(repo, branch string) error {
 	}
 	return nil
 }
+
+// move gives a repository another address.
+func (h *gitHost) move(from, to string) {
+	h.t.Helper()
+	if err := os.Rename(filepath.Join(h.root, from+".git"), filepath.Join(h.root, to+".git")); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// renameDefault renames main and makes it the default under its new name.
+func (h *gitHost) renameDefault(repo, to string) {
+	h.t.Helper()
+	head, _ := h.head(repo, "main")
+	h.git("", repo, "update-ref", "refs/heads/"+to, head)
+	h.git("", repo, "symbolic-ref", "HEAD", "refs/heads/"+to)
+	h.git("", repo, "update-ref", "-d", "refs/heads/main")
+}

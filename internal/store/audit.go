@@ -126,24 +126,36 @@ func (c *chain) next(e AuditEntry) error {
 }
 
 // AuditVerify recomputes the chain; a trail that is not as it was written gives *TamperedError.
-func (s *Store) AuditVerify(ctx context.Context) (AuditReport, error) {
-	c := chain{head: genesis}
-	var last int64
-	err := s.read(ctx, "verify the audit trail", func(ctx context.Context, q *conn) error {
-		c = chain{head: genesis}
-		if err := selectAudit(ctx, q, c.next, ` ORDER BY seq`); err != nil {
-			return err
-		}
-		_, err := q.one(ctx, []any{&last}, `SELECT last FROM counters WHERE name = 'audit'`)
+func (s *Store) AuditVerify(ctx context.Context) (report AuditReport, err error) {
+	var fault *TamperedError
+	err = s.read(ctx, "verify the audit trail", func(ctx context.Context, q *conn) (err error) {
+		report, fault, err = verify(ctx, q)
 		return err
 	})
-	if err == nil && last != c.seq {
-		err = &TamperedError{c.seq + 1, "it is missing"}
+	if err == nil && fault != nil {
+		err = fmt.Errorf("verify the audit trail: %w", fault)
 	}
 	if err != nil {
 		return AuditReport{}, err
 	}
-	return AuditReport{Entries: c.seq, Head: c.head}, nil
+	return report, nil
+}
+
+// verify recomputes the chain. fault is what is wrong with it; report is then as far as it is sound.
+func verify(ctx context.Context, q *conn) (report AuditReport, fault *TamperedError, err error) {
+	c := chain{head: genesis}
+	err = selectAudit(ctx, q, c.next, ` ORDER BY seq`)
+	var last int64
+	if err == nil {
+		_, err = q.one(ctx, []any{&last}, `SELECT last FROM counters WHERE name = 'audit'`)
+	}
+	if err == nil && last != c.seq {
+		err = &TamperedError{c.seq + 1, "it is missing"}
+	}
+	if fault, ok := errors.AsType[*TamperedError](err); ok {
+		return AuditReport{c.seq, c.head}, fault, nil
+	}
+	return AuditReport{c.seq, c.head}, nil, err
 }
 
 // VerifyExport recomputes the chain of an export that begins with the first entry. A trail that is not as it was written gives

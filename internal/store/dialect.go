@@ -30,6 +30,7 @@ type dialect struct {
 	snapshot   *sql.TxOptions // a transaction that reads one moment
 	writeLimit time.Duration  // for a transaction; 0: none
 	readLimit  time.Duration
+	patient    string // SQL after which the statements of a transaction may take any time; empty: they may anyway
 
 	again       func(err error, committing bool) (pause time.Duration, ok bool) // whether the transaction should be run again
 	unavailable func(error) (Fault, string)                                     // why the database cannot do its work just now; empty: it can

@@ -58,6 +58,7 @@ func (s *Store) openPostgres(ctx context.Context, url string, password func(cont
 		snapshot:    &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 		writeLimit:  pgWrite,
 		readLimit:   pgRead,
+		patient:     `SET LOCAL statement_timeout = 0`,
 		again:       postgresAgain,
 		unavailable: postgresUnavailable,
 		duplicate:   func(err error) bool { return postgresCode(err) == "23505" },
@@ -85,8 +86,8 @@ func postgresConfig(url string) (config *pgx.ConnConfig, most int, err error) {
 	if err != nil || !strings.HasPrefix(strings.TrimPrefix(url, parsed.Scheme), "://") {
 		return refuse("it is not of the form postgres://user@host/database")
 	}
-	if parsed.Fragment != "" {
-		return refuse("it has a #; in a password that is %23")
+	if parsed.Fragment != "" || strings.Contains(parsed.Path, "@") { // what then would be host and database may be of the password
+		return refuse("it has a # or a late @; in a password those are %23 and %40, and / is %2F")
 	}
 	for name, values := range parsed.Query() {
 		if len(values) > 1 {

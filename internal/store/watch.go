@@ -30,7 +30,7 @@ func (s *Store) signal() {
 func (s *Store) lookForWork(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	text := s.conn(s.reader).text(`SELECT COUNT(*) FROM (SELECT 1 FROM work WHERE ` + due + ` LIMIT 1) AS waiting`)
+	text := s.conn(s.reader).text(`SELECT COUNT(*) FROM (SELECT 1 FROM work WHERE ` + due + ` ORDER BY due_at LIMIT 1) AS waiting`)
 	for {
 		select {
 		case <-ctx.Done():

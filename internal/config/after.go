@@ -79,7 +79,7 @@ func (r *repoCheck) order(shapes []environment, environments []promotion.Environ
 				r.add(where, e.Name+" comes after itself", "name the environment before it, or leave after out")
 			default:
 				edges[i] = append(edges[i], j)
-				r.upstream(shapes[j], environments[j], e.Name, where)
+				r.upstream(shapes[j], environments[j], shapes[i].name("this environment"), where)
 			}
 		}
 	}
@@ -99,7 +99,7 @@ func (r *repoCheck) upstream(shape environment, env promotion.Environment, next 
 	if env.Pin == promotion.PinTag {
 		r.add(shape.Pin, "pin: tag is not possible here, as "+next+" comes after "+env.Name+" and compares digests", "write pin: tag+digest or pin: digest")
 	}
-	if shape.Rollout == nil && env.Name != "" {
+	if shape.Rollout == nil {
 		r.add(where, env.Name+" does not say what counts as its rollout, so "+next+" would wait for ever", "write rollout: {deployment: "+env.Name+"} at "+env.Name)
 	}
 }
@@ -111,7 +111,7 @@ func (r *repoCheck) needsAfter(e environment) {
 	}
 	for _, use := range e.Policies {
 		if use.set && needsAfter(r.checker, use.use) {
-			r.add(use, "the policy "+use.use.Policy+" looks at the environments before, and "+e.Name.or("this one")+" comes after none", "write after: for the environment, or leave the policy out")
+			r.add(use, "the policy "+use.use.Policy+" looks at the environments before, and "+e.name("this environment")+" comes after none", "write after: for the environment, or leave the policy out")
 		}
 	}
 }

@@ -307,7 +307,11 @@ func (b *botCheck) forge(f forgeEntry) Forge {
 
 func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
 	if r.Type.set && !slices.Contains(b.env.RegistryTypes, r.Type.value) {
-		b.add(r.Type, "type has no such value", choice(r.Type.value, b.env.RegistryTypes))
+		right := "no type is known here"
+		if len(b.env.RegistryTypes) > 0 {
+			right = choice(r.Type.value, b.env.RegistryTypes)
+		}
+		b.add(r.Type, "type has no such value", right)
 	}
 	out := Registry{
 		Name: r.Name.value, Type: r.Type.value, Host: b.host(r.Host), Webhook: r.Webhook.value, Insecure: r.Insecure.value, Secret: b.secret(r.Secret, "secret"),
@@ -321,7 +325,7 @@ func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
 	case r.Webhook.set:
 		var names []string
 		for _, f := range forges {
-			if f.Name.set {
+			if entryPattern.MatchString(f.Name.value) { // no other is shown
 				names = append(names, f.Name.value)
 			}
 		}
@@ -332,7 +336,7 @@ func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
 			}
 			b.add(r.Webhook, "webhook names no forge of this file", right)
 		}
-	case r.Secret.line == 0 && r.Webhook.line == 0:
+	case r.isMap && r.Secret.line == 0 && r.Webhook.line == 0:
 		right := "write secret: env:NAME"
 		if r.Type.value == ghcr {
 			right += ", or webhook: and the name of the forge by whose App webhook pushes come"

@@ -81,7 +81,7 @@ func (r *repoCheck) config(file repoFile) promotion.Config {
 
 func (r *repoCheck) environment(e environment) promotion.Environment {
 	env := promotion.Environment{
-		Name:     e.Name.value,
+		Name:     e.name(""),
 		Path:     r.path(e.Path),
 		After:    r.after(e),
 		Rollout:  r.rollout(e.Rollout),
@@ -123,6 +123,14 @@ var namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$
 
 const maxName = 63
 
+// name is the environment's name where it can be one, and another word where not.
+func (e environment) name(other string) string {
+	if name := e.Name.value; len(name) <= maxName && namePattern.MatchString(name) {
+		return name
+	}
+	return other
+}
+
 // names checks that environments can be told apart, also where case does not count.
 func (r *repoCheck) names(environments []environment) {
 	first := map[string]environment{}
@@ -131,8 +139,9 @@ func (r *repoCheck) names(environments []environment) {
 		if !e.Name.set {
 			continue
 		}
-		if len(name) > maxName || !namePattern.MatchString(name) {
+		if e.name("") == "" {
 			r.add(e.Name, "the name "+shown(name)+" cannot be that of an environment", "write at most 63 letters, digits, and . _ - between them")
+			continue
 		}
 		key := strings.ToLower(name)
 		if before, twice := first[key]; twice {
@@ -183,7 +192,7 @@ func (r *repoCheck) overlaps(shapes []environment, environments []promotion.Envi
 	}
 	mapped := make([]bool, len(shapes)) // whose path is known
 	for i, s := range shapes {
-		mapped[i] = s.Name.set && (s.Path.set || !s.given["path"])
+		mapped[i] = s.name("") != "" && (s.Path.set || !s.given["path"])
 	}
 	for i, e := range environments {
 		if !mapped[i] {

@@ -17,7 +17,7 @@ type Require struct {
 
 const requiredBy = " by the organisation, under require in the bot's boatlift.yaml"
 
-// allow notes where an environment is looser than what is required.
+// check notes where an environment is looser than what is required.
 func (r Require) check(p *problems, env environment, merge promotion.MergeMode, pin promotion.Pin) {
 	loose := func(m promotion.MergeMode) int {
 		switch m {
@@ -40,6 +40,6 @@ func (r Require) check(p *problems, env environment, merge promotion.MergeMode, 
 		p.add(env.Pin, "pin: tag is not allowed"+requiredBy, "write pin: tag+digest or pin: digest")
 	}
 	if r.Rollout == "deployment" && env.Rollout != nil && env.Rollout.Merge.value {
-		p.add(env.Rollout.Merge, "a merge does not count as a rollout"+requiredBy, "write rollout: {deployment: "+env.Name.or("production")+"}, with the name of the deployment at the forge")
+		p.add(env.Rollout.Merge, "a merge does not count as a rollout"+requiredBy, "write rollout: {deployment: "+env.name("production")+"}, with the name of the deployment at the forge")
 	}
 }

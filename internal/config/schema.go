@@ -147,7 +147,12 @@ func exactlyOne(s *jsonschema.Schema, sets ...[]string) {
 }
 
 // JSONSchemaExtend adds what no tag of a field can say.
-func (environment) JSONSchemaExtend(s *jsonschema.Schema) { refuse(s, "verify") }
+func (environment) JSONSchemaExtend(s *jsonschema.Schema) {
+	if verify, ok := s.Properties.Get("verify"); ok {
+		none := uint64(0)
+		verify.MaxItems = &none
+	}
+}
 
 // JSONSchemaExtend adds what no tag of a field can say.
 func (rollout) JSONSchemaExtend(s *jsonschema.Schema) {

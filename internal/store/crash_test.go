@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,6 +76,7 @@ func oneTurn(ctx context.Context, s *Store, owner string) (string, error) {
 			return "", err
 		}
 		if c == nil {
+			<-s.Notify()
 			continue
 		}
 		sum := fmt.Sprintf("%s@%d", c.Repo, c.Token)
@@ -158,5 +160,147 @@ func allAccepted(t *testing.T, s *Store, acknowledged []string) {
 	}
 	if got := must1(s.Accept(t.Context(), hookOf(acknowledged[0]), nil, nil))(t); !got.Known {
 		t.Error("a delivery is not known after the crash")
+	}
+}
+
+func TestPostgresClientKilledInTheMiddleOfAccepts(t *testing.T) {
+	t.Parallel()
+	url := newDatabase(t)
+	acknowledged := killedAfter(t, "accept", url, 223)
+	s := openURL(t, url)
+	must(t, s.Ping(t.Context())) // waits for what the dead one had locked, if the server has not noticed yet
+	allAccepted(t, s, acknowledged)
+}
+
+// TestKilledInTheMiddleOfTurns kills one of two processes that share the work, and then the other one.
+func TestKilledInTheMiddleOfTurns(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]func(t *testing.T) string{
+		"SQLite":     func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "boatlift.db") },
+		"PostgreSQL": func(t *testing.T) string { return newDatabase(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := url(t)
+			s := openURL(t, url)
+			shared := s.dialect.shared
+			var repos []Repo
+			for i := range 6 {
+				repos = append(repos, infra(promotion.RepoKey(fmt.Sprintf("github/%d", i)), fmt.Sprint("acme/", i)))
+			}
+			must(t, second(s.UpsertRepos(t.Context(), "github", repos)))
+			must(t, s.Close())
+			acknowledged := map[string]bool{}
+			var first *exec.Cmd
+			var firstLines *bufio.Scanner
+			if shared {
+				first, firstLines = childOf(t, "one", url)
+			}
+			for _, sum := range killedAfter(t, "two", url, 60) {
+				acknowledged[sum] = true
+			}
+			if shared {
+				for n := 0; firstLines.Scan(); n++ { // goes on, and takes over what the other one had
+					acknowledged[firstLines.Text()] = true
+					if n == 150 {
+						must(t, first.Process.Kill())
+					}
+				}
+				_ = first.Wait() // it was killed
+			}
+			s = openURL(t, url)
+			taken := map[promotion.RepoKey]bool{}
+			for len(taken) < len(repos) { // when the leases of the dead have ended, by the database's clock
+				if c := must1(s.Claim(t.Context(), "after", time.Hour))(t); c != nil {
+					taken[c.Repo] = true
+				} else {
+					<-s.Notify()
+				}
+			}
+			must(t, second(s.AuditVerify(t.Context())))
+			last := map[string]string{}
+			for _, e := range must1(s.AuditTail(t.Context(), AuditFilter{Limit: 100_000}))(t) {
+				delete(acknowledged, e.Subject)
+				var repo string
+				var token int64
+				if _, err := fmt.Sscanf(e.Subject, "github/%1s@%d", &repo, &token); err != nil {
+					t.Fatal(err)
+				}
+				if key := "github/" + repo; last[key] == "" {
+					last[key] = e.Subject
+				}
+			}
+			if len(acknowledged) > 0 {
+				t.Errorf("turns %v were acknowledged and are gone", acknowledged)
+			}
+			for key := range taken {
+				m := must1(s.Memory(t.Context(), key))(t)
+				if want := last[string(key)]; len(m.Listings) != 2 || len(m.Notes) != 1 || m.Listings[0].Tag != want || m.Listings[1].Tag != want || m.Notes[0].Say != want {
+					t.Errorf("%s has %+v and %+v; want one turn's, %s", key, m.Listings, m.Notes, want)
+				}
+			}
+		})
+	}
+}
+
+// TestPostgresServerCrashes crashes the server again and again while replicas work: what was acknowledged stays, and they go on alone.
+func TestPostgresServerCrashes(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	stores := []*Store{openURL(t, c.url("postgres")), openURL(t, c.url("postgres"))}
+	type accepted struct {
+		id  string
+		err error
+	}
+	answers := make(chan accepted)
+	stop := make(chan struct{})
+	var senders sync.WaitGroup
+	for n := range 8 {
+		senders.Go(func() {
+			for i := 0; ; i++ {
+				id := fmt.Sprintf("%d-%d", n, i)
+				_, err := stores[n%2].Accept(t.Context(), hookOf(id), nil, []promotion.RepoKey{promotion.RepoKey("github/" + fmt.Sprint(i%50))})
+				select {
+				case answers <- accepted{id, err}:
+				case <-stop:
+					return
+				}
+			}
+		})
+	}
+	acknowledged := map[string]bool{}
+	for range 2 {
+		for before := len(acknowledged); len(acknowledged) < before+60; { // it goes on by itself
+			a := <-answers
+			if a.err == nil {
+				acknowledged[a.id] = true
+			} else if unavailable, ok := errors.AsType[*UnavailableError](a.err); !ok || unavailable.Fault != Away {
+				t.Errorf("Accept() around a crash = %v; want it away", a.err)
+			}
+		}
+		crashed := make(chan error, 1)
+		go func() { crashed <- errors.Join(c.do("immediate"), c.do("start")) }()
+		for up := false; !up; {
+			select {
+			case a := <-answers:
+				if a.err == nil {
+					acknowledged[a.id] = true
+				}
+			case err := <-crashed:
+				must(t, err)
+				up = true
+			}
+		}
+	}
+	close(stop)
+	senders.Wait()
+	there := map[string]bool{}
+	for _, d := range must1(stores[0].Deliveries(t.Context(), DeliveryFilter{Limit: 1 << 30}))(t) {
+		there[d.DeliveryID] = true
+	}
+	for id := range acknowledged {
+		if !there[id] {
+			t.Errorf("delivery %s was acknowledged and is gone", id)
+		}
 	}
 }

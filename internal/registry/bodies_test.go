@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -106,31 +107,25 @@ func folders(t testing.TB) []string {
 	return names
 }
 
-func sender(t testing.TB, name, secret string) Sender {
+// everything reads every body there is.
+func everything(t testing.TB) []body {
 	t.Helper()
-	kind, err := Lookup(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := NewSender(kind, Endpoint{Secret: []byte(secret)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func TestBodies(t *testing.T) {
 	all := captures(t)
 	for _, folder := range folders(t) {
 		all = append(all, bodies(t, folder)...)
 	}
-	for _, one := range all {
+	return all
+}
+
+func TestBodies(t *testing.T) {
+	for _, one := range everything(t) {
 		t.Run(one.sender+"/"+one.file, func(t *testing.T) {
-			decoded, err := sender(t, one.sender, one.secret).Receive(one.request)
+			s, request := prove(t, one)
+			decoded, err := s.Receive(request)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if decoded.DeliveryID == "" {
+			if decoded.DeliveryID == "" && hasID(s.kind, one.file) {
 				t.Error("DeliveryID is empty; want the sender's id")
 			}
 			got, err := json.MarshalIndent(decoded, "", "  ")
@@ -138,7 +133,7 @@ func TestBodies(t *testing.T) {
 				t.Fatal(err)
 			}
 			got = append(got, '\n')
-			path := filepath.Join("testdata", "decoded", one.sender, strings.TrimSuffix(one.file, filepath.Ext(one.file))+".json")
+			path := filepath.Join("../../testdata/decoded", one.sender, strings.TrimSuffix(one.file, filepath.Ext(one.file))+".json")
 			if *update {
 				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 					t.Fatal(err)
@@ -161,4 +156,11 @@ func TestBodies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hasID tells whether the sender gives its deliveries an id.
+func hasID(kind Type, file string) bool {
+	return !slices.ContainsFunc(kind.Lacks, func(lack string) bool {
+		return strings.HasPrefix(lack, "an id of the delivery") && (kind.Name != "harbor" || !strings.Contains(file, "cloudevents"))
+	})
 }

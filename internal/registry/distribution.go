@@ -1,9 +1,6 @@
 package registry
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -26,11 +23,30 @@ func distribution() Type {
 	kind := Type{
 		Name:  "distribution",
 		Title: "CNCF Distribution",
-		Looks: func(keys map[string]json.RawMessage, header http.Header) bool {
-			return has(keys, "events") || strings.HasPrefix(header.Get("Content-Type"), "application/vnd.docker.distribution.events.")
-		},
+		Proof: "a secret in the Authorization header",
+		Lacks: []string{"the public host, where the registry stands behind a proxy that changes Host"},
+		Looks: looksLikeEnvelope,
 	}
-	kind.Verify = func(endpoint Endpoint, request Request) error { return verifyAuthorization(kind, endpoint, request) }
+	kind.Setup = setup(
+		&kind,
+		"In the registry's configuration file (config.yml):",
+		"",
+		"  notifications:",
+		"    endpoints:",
+		"      - name: boatlift",
+		"        url: {url}",
+		"        headers:",
+		"          Authorization: [Bearer {secret}]",
+		"        timeout: 5s",
+		"        threshold: 5",
+		"        backoff: 5s",
+		"        ignore:",
+		"          mediatypes: [application/octet-stream]",
+		"          actions: [pull, mount]",
+	)
+	kind.Verify = func(endpoint Endpoint, request Request) error {
+		return verifyAuthorization(kind, endpoint, request, false, envelopeHint)
+	}
 	kind.Decode = func(endpoint Endpoint, request Request) (Decoded, error) {
 		return decodeEnvelope(kind, endpoint, request)
 	}
@@ -45,40 +61,42 @@ func gitlab() Type {
 	kind := Type{
 		Name:  "gitlab",
 		Title: "GitLab container registry",
-		Looks: func(map[string]json.RawMessage, http.Header) bool { return false }, // cannot be told from distribution
+		Proof: "a secret in the Authorization header",
+		Lacks: []string{"the public host, where the registry stands behind a proxy that changes Host", "notifications on GitLab.com"},
+		Looks: looksLikeEnvelope, // cannot be told from distribution, which is found first
 	}
-	kind.Verify = func(endpoint Endpoint, request Request) error { return verifyAuthorization(kind, endpoint, request) }
+	kind.Setup = setup(
+		&kind,
+		"In /etc/gitlab/gitlab.rb of a self-managed GitLab, then gitlab-ctl reconfigure:",
+		"",
+		"  registry['notifications'] = [",
+		"    {",
+		"      'name' => 'boatlift',",
+		"      'url' => '{url}',",
+		"      'timeout' => '5s',",
+		"      'threshold' => 5,",
+		"      'backoff' => '5s',",
+		"      'headers' => {",
+		"        'Authorization' => ['Bearer {secret}']",
+		"      }",
+		"    }",
+		"  ]",
+		"",
+		"With the Helm chart the same goes under registry.notifications.endpoints. GitLab.com sends none of these.",
+	)
+	kind.Verify = func(endpoint Endpoint, request Request) error {
+		return verifyAuthorization(kind, endpoint, request, false, envelopeHint)
+	}
 	kind.Decode = func(endpoint Endpoint, request Request) (Decoded, error) {
 		return decodeEnvelope(kind, endpoint, request)
 	}
 	return kind
 }
 
-// verifyAuthorization compares the Authorization header with "Bearer " and the secret, or with the secret alone where that
-// has a scheme of its own ("Basic dXNlcjpwYXNz").
-func verifyAuthorization(kind Type, endpoint Endpoint, request Request) error {
-	values := request.Header.Values("Authorization")
-	hint := "set headers: {Authorization: [Bearer …]} with this registry's secret in the sender's configuration"
-	switch {
-	case len(endpoint.Secret) == 0:
-		return unproved(kind, request, "the endpoint has no secret", "")
-	case len(values) == 0:
-		return unproved(kind, request, "it has no Authorization header", hint)
-	case len(values) > 1:
-		return unproved(kind, request, "it has several Authorization headers", hint)
-	}
-	got, want := []byte(values[0]), endpoint.Secret
-	if !bytes.ContainsRune(want, ' ') {
-		const scheme = "Bearer "
-		if len(got) < len(scheme) || !strings.EqualFold(string(got[:len(scheme)]), scheme) {
-			return unproved(kind, request, "its Authorization header is not Bearer and a secret", hint)
-		}
-		got = got[len(scheme):]
-	}
-	if !equal(got, want) {
-		return unproved(kind, request, "its Authorization header has another secret", hint)
-	}
-	return nil
+const envelopeHint = "set headers: {Authorization: [Bearer …]} with this registry's secret in the sender's configuration"
+
+func looksLikeEnvelope(keys map[string]json.RawMessage, header http.Header) bool {
+	return has(keys, "events") || strings.HasPrefix(header.Get("Content-Type"), "application/vnd.docker.distribution.events.")
 }
 
 // envelope is the part of the event format that is used. Unknown fields are expected: GitLab adds some, and so may others.
@@ -159,32 +177,10 @@ func (c *collector) distribution(e *distributionEvent) {
 	})
 }
 
-// envelopeID is the id of an envelope: that of its event, or a hash over those of several. It is empty where an event has
-// none.
 func envelopeID(events []distributionEvent) string {
-	if len(events) == 1 {
-		return events[0].ID
-	}
-	hash := sha256.New()
+	ids := make([]string, len(events))
 	for i := range events {
-		if checkID(events[i].ID) == "" {
-			return ""
-		}
-		hash.Write([]byte(events[i].ID))
-		hash.Write([]byte{0})
+		ids[i] = events[i].ID
 	}
-	if len(events) == 0 {
-		return ""
-	}
-	return "sha256-" + hex.EncodeToString(hash.Sum(nil))
-}
-
-// has tells whether a body has all of the top-level fields.
-func has(keys map[string]json.RawMessage, names ...string) bool {
-	for _, name := range names {
-		if _, ok := keys[name]; !ok {
-			return false
-		}
-	}
-	return true
+	return joinIDs(ids)
 }

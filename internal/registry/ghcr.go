@@ -1,13 +1,9 @@
 package registry
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/boatlift/boatlift/internal/image"
@@ -23,41 +19,39 @@ func ghcr() Type {
 		Name:  "ghcr",
 		Title: "GitHub Container Registry",
 		Host:  "ghcr.io",
-		Looks: func(keys map[string]json.RawMessage, header http.Header) bool {
-			if header.Get("X-Gitea-Event") != "" { // Gitea and Forgejo send GitHub's headers too
-				return false
-			}
-			return has(keys, "registry_package") || has(keys, "package", "action") || has(keys, "zen", "hook_id") ||
-				header.Get("X-GitHub-Event") != ""
-		},
+		Proof: "HMAC-SHA256 over the body in X-Hub-Signature-256",
+		Lacks: []string{"the time of the push", "all but one tag where several are put on one image", "redelivery by itself"},
+		Looks: looksLikeHub,
 	}
-	kind.Verify = func(endpoint Endpoint, request Request) error { return verifyHub(kind, endpoint, request) }
+	kind.Setup = setup(
+		&kind,
+		"At github.com, in the settings of the organisation, of the repository that the package is linked to, or of a GitHub App:",
+		"Webhooks, Add webhook.",
+		"",
+		"  Payload URL:   {url}",
+		"  Content type:  application/json",
+		"  Secret:        {secret}",
+		"  Events:        Let me select individual events: only Packages (Registry packages tells the same once more)",
+		"",
+		"A forge that is configured with a GitHub App hears of packages through the App's own webhook: then set webhook: to the",
+		"forge's name for this registry instead.",
+	)
+	kind.Verify = func(endpoint Endpoint, request Request) error { // the older SHA-1 header is not looked at
+		return verifyMAC(kind, endpoint, request, "X-Hub-Signature-256", "sha256=", sha256.New, request.Body)
+	}
 	kind.Decode = func(endpoint Endpoint, request Request) (Decoded, error) { return decodeGHCR(kind, endpoint, request) }
 	return kind
 }
 
-// verifyHub checks X-Hub-Signature-256: sha256= and the hexadecimal HMAC-SHA256 of the body. The older SHA-1 header is not
-// looked at.
-func verifyHub(kind Type, endpoint Endpoint, request Request) error {
-	const header, prefix = "X-Hub-Signature-256", "sha256="
-	hint := "set the webhook's secret to the secret of this registry"
-	if len(endpoint.Secret) == 0 {
-		return unproved(kind, request, "the endpoint has no secret", "")
+// looksLikeHub tells the webhooks of GitHub from those of Gitea and Forgejo, which send GitHub's headers too.
+func looksLikeHub(keys map[string]json.RawMessage, header http.Header) bool {
+	switch {
+	case header.Get("X-Gitea-Event") != "" || header.Get("X-Forgejo-Event") != "":
+		return false
+	case has(keys, "package", "action") && !has(keys, "registry_package") && !has(inside(keys, "package"), "package_type"):
+		return false
 	}
-	values := request.Header.Values(header)
-	if len(values) != 1 || !strings.HasPrefix(values[0], prefix) {
-		return unproved(kind, request, "it has no "+header+" header, or not exactly one", hint)
-	}
-	got, err := hex.DecodeString(values[0][len(prefix):])
-	if err != nil || len(got) != sha256.Size {
-		return unproved(kind, request, "its "+header+" header is not "+prefix+" and 64 hexadecimal digits", hint)
-	}
-	mac := hmac.New(sha256.New, endpoint.Secret)
-	mac.Write(request.Body)
-	if !hmac.Equal(got, mac.Sum(nil)) {
-		return unproved(kind, request, "its signature is not that of this body with the secret", hint)
-	}
-	return nil
+	return has(keys, "registry_package") || has(keys, "package", "action") || has(keys, "zen", "hook_id") || header.Get("X-GitHub-Event") != ""
 }
 
 // hubPackage is the part of a package event that is used.
@@ -85,13 +79,9 @@ type hubPackage struct {
 }
 
 func decodeGHCR(kind Type, endpoint Endpoint, request Request) (Decoded, error) {
-	body := request.Body
-	if mediaType, _, err := mime.ParseMediaType(request.Header.Get("Content-Type")); err == nil && mediaType == "application/x-www-form-urlencoded" {
-		form, err := url.ParseQuery(string(body))
-		if err != nil || !form.Has("payload") {
-			return Decoded{}, undecoded(kind, request, nil, "the form has no payload field")
-		}
-		body = []byte(form.Get("payload"))
+	body, ok := payload(request)
+	if !ok {
+		return Decoded{}, undecoded(kind, request, nil, "the form has no payload field")
 	}
 	c := newCollector(endpoint)
 	id := request.Header.Get("X-GitHub-Delivery")

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"regexp"
 	"strconv"
 	"strings"
@@ -41,6 +43,7 @@ type Decoded struct {
 // event is a push as a decoder found it in a body, before anything was checked.
 type event struct {
 	host, repository, tag, digest, mediaType string
+	ownHost                                  bool // host is set by the endpoint for this very repository, so its general one does not count
 	time                                     time.Time
 	id                                       string
 }
@@ -58,6 +61,9 @@ func newCollector(endpoint Endpoint) *collector {
 
 // maxIgnored bounds the reasons kept of one request; a body of a megabyte can hold a hundred thousand events.
 const maxIgnored = 100
+
+// maxPushes is far above what one request tells of; of an older Quay's it may be dozens.
+const maxPushes = 1000
 
 func (c *collector) ignore(reason string) {
 	if len(c.decoded.Ignored) < maxIgnored {
@@ -105,7 +111,7 @@ func (c *collector) push(e event) {
 		return
 	}
 	host := c.endpoint.Host
-	if host == "" {
+	if host == "" || e.ownHost {
 		host = e.host
 	}
 	if host == "" {
@@ -115,6 +121,10 @@ func (c *collector) push(e event) {
 	name, err := image.NewName(host, e.repository)
 	if err != nil {
 		c.ignore("push of " + subject(e.repository, e.tag) + " at " + clip(strconv.QuoteToASCII(host)) + " is no image name; set host: if the registry is known under another one")
+		return
+	}
+	if len(c.decoded.Pushes) == maxPushes {
+		c.ignore("push of " + subject(e.repository, e.tag) + " is one too many for one request")
 		return
 	}
 	digest, err := image.ParseDigest(e.digest)
@@ -162,6 +172,26 @@ func checkID(id string) string {
 		return ""
 	}
 	return id
+}
+
+// joinIDs is the id of a request with several events: that of its event, or a hash over those of several. It is empty where an
+// event has none.
+func joinIDs(ids []string) string {
+	switch len(ids) {
+	case 0:
+		return ""
+	case 1:
+		return ids[0]
+	}
+	hash := sha256.New()
+	for _, id := range ids {
+		if checkID(id) == "" {
+			return ""
+		}
+		hash.Write([]byte(id))
+		hash.Write([]byte{0})
+	}
+	return "sha256-" + hex.EncodeToString(hash.Sum(nil))
 }
 
 func checkMediaType(s string) string {

@@ -2,19 +2,22 @@ package registry
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
 )
 
-// Request is one delivery as it came in, with the whole body.
+// Request is one delivery as it came in, with the whole body. It prints and logs without anything that could be a secret.
 type Request struct {
 	Method string
 	Path   string     // what follows the endpoint's own path, where senders without a header for a secret carry it
@@ -23,105 +26,246 @@ type Request struct {
 	Body   []byte
 }
 
-// Endpoint is what is configured of a sender.
+func (r Request) String() string { return fmt.Sprintf("%s of %d bytes", r.Method, len(r.Body)) }
+
+// GoString is String.
+func (r Request) GoString() string { return r.String() }
+
+// LogValue is String.
+func (r Request) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// Endpoint is what is configured of a sender. It prints and logs without its secret.
 type Endpoint struct {
-	Host   string // the registry as images name it; overrides what bodies say. Empty: what bodies say, or the type's own
-	Secret []byte // what proves the sender; how, is the type's matter. Never empty
+	Host     string            // the registry as images name it; overrides what bodies say. Empty: what bodies say, or the type's own
+	Secret   []byte            // what proves the sender; how, is the type's matter
+	Settings map[string]string // what the type's Settings list; nil where nothing is set
+
+	// Transport is the way to the few addresses that the type's Reach allows; nil is http.DefaultTransport.
+	Transport http.RoundTripper
+	// Now is the clock by which tokens and certificates expire; nil is time.Now.
+	Now func() time.Time
+
+	shelf *shelf // of the sender
 }
 
-// Type is one kind of sender.
-type Type struct {
-	Name  string // as in boatlift.yaml: type: ghcr
-	Title string // for people
-	Host  string // where an endpoint sets none; empty where bodies name the host
+func (e Endpoint) String() string { return "endpoint with host " + fmt.Sprintf("%q", e.Host) }
 
-	// Verify proves that the request comes from who knows the secret. It is called before anything of the body is parsed,
-	// compares in constant time, and returns a *ProofError.
-	Verify func(Endpoint, Request) error
-	// Decode reads a proved request. Its error is a *DecodeError: this is no request of that sender at all. One bad event
-	// among several is ignored alone, with its reason.
-	Decode func(Endpoint, Request) (Decoded, error)
-	// Looks tells whether a request that another type could not decode is likely this one's, from the names of the body's
-	// top-level fields and from the headers. It is only asked for hints.
-	Looks func(keys map[string]json.RawMessage, header http.Header) bool
-}
+// GoString is String.
+func (e Endpoint) GoString() string { return e.String() }
 
-// Types lists every kind of sender, in the order in which they are documented.
-func Types() []Type {
-	return []Type{
-		distribution(),
-		gitlab(),
-		ghcr(),
-	}
-}
-
-// Lookup finds a type by its name in boatlift.yaml. The error is an *UnknownTypeError that lists the names.
-func Lookup(name string) (Type, error) {
-	for _, t := range Types() {
-		if t.Name == name {
-			return t, nil
-		}
-	}
-	return Type{}, &UnknownTypeError{name}
-}
-
-// UnknownTypeError reports a type of sender that does not exist.
-type UnknownTypeError struct{ Name string }
-
-func (e *UnknownTypeError) Error() string {
-	var names []string
-	for _, t := range Types() {
-		names = append(names, t.Name)
-	}
-	return fmt.Sprintf("unknown registry type %s; known are %s", clip(fmt.Sprintf("%q", e.Name)), strings.Join(names, ", "))
-}
-
-// Hint says what to do where none of the types fits.
-func (e *UnknownTypeError) Hint() string {
-	return "set type: to one of the known; a registry that sends none of these needs no type:, it is polled"
-}
-
-// Permanent tells that only another name helps.
-func (e *UnknownTypeError) Permanent() bool { return true }
+// LogValue is String.
+func (e Endpoint) LogValue() slog.Value { return slog.StringValue(e.String()) }
 
 // Sender is one configured endpoint. The zero Sender proves nothing.
 type Sender struct {
 	kind     Type
 	endpoint Endpoint
+	decodes  bool // only; it proves nothing
 }
 
 // NewSender joins a type and its configuration. It refuses an empty secret, since several senders leave their signature out,
-// or sign with nothing, when they have none; and a host that no image's name could have.
-func NewSender(kind Type, endpoint Endpoint) (Sender, error) {
-	if len(bytes.TrimSpace(endpoint.Secret)) == 0 {
-		return Sender{}, fmt.Errorf("sender of type %s: %w", kind.Name, ErrNoSecret)
+// or sign with nothing, when they have none; one that belongs in an address and could be guessed; a host that no image's name
+// could have; and settings that the type does not have, lacks or cannot read. The errors are *SettingError or ErrNoSecret,
+// joined where there are several.
+func NewSender(kind Type, endpoint Endpoint) (Sender, error) { return newSender(kind, endpoint, false) }
+
+// NewDecoder is NewSender for somebody who only wants to know what would come out of a request: it needs neither a secret nor
+// the settings of the proof, and Verify refuses everything.
+func NewDecoder(kind Type, endpoint Endpoint) (Sender, error) { return newSender(kind, endpoint, true) }
+
+func newSender(kind Type, endpoint Endpoint, decodes bool) (Sender, error) {
+	var problems []error
+	report := func(setting, reason, hint string) {
+		problems = append(problems, &SettingError{Type: kind.Name, Setting: setting, Reason: reason, hint: hint})
 	}
+	endpoint.Settings = readSettings(kind, endpoint.Settings, decodes, report)
 	if endpoint.Host == "" {
 		endpoint.Host = kind.Host
 	}
 	if endpoint.Host != "" {
 		name, err := image.NewName(endpoint.Host, "x/x")
 		if err != nil {
-			return Sender{}, fmt.Errorf("sender of type %s: host: %w", kind.Name, err)
+			report("host", err.Error(), "write the registry as images name it: registry.acme.io, or with its port, registry.acme.io:5000")
+		} else {
+			endpoint.Host = name.Host()
 		}
-		endpoint.Host = name.Host()
+	}
+	if !decodes {
+		if endpoint.Host == "" && kind.NeedsHost {
+			report("host", "it is not set, and this sender does not say at which registry something was pushed", "write the registry as images name it: registry.acme.io")
+		}
+		switch secrecy := kind.secrecy(endpoint); {
+		case secrecy == None:
+		case len(bytes.TrimSpace(endpoint.Secret)) == 0:
+			problems = append(problems, fmt.Errorf("sender of type %s: %w", kind.Name, ErrNoSecret))
+		case secrecy == InPath || secrecy == InQuery:
+			if reason := guessable(endpoint.Secret); reason != "" {
+				report("secret", reason, "make one with: openssl rand -hex 32")
+			}
+		}
+		if kind.Check != nil && len(problems) == 0 {
+			if err := kind.Check(endpoint); err != nil {
+				problems = append(problems, err)
+			}
+		}
+	}
+	if len(problems) == 1 {
+		return Sender{}, problems[0]
+	} else if len(problems) > 1 {
+		return Sender{}, errors.Join(problems...)
 	}
 	endpoint.Secret = bytes.Clone(endpoint.Secret)
-	return Sender{kind, endpoint}, nil
+	if endpoint.Transport == nil {
+		endpoint.Transport = http.DefaultTransport
+	}
+	if endpoint.Now == nil {
+		endpoint.Now = time.Now
+	}
+	if kind.Reach != nil {
+		endpoint.shelf = newShelf(kind, endpoint)
+	}
+	return Sender{kind, endpoint, decodes}, nil
+}
+
+// readSettings checks what is set and fills in the defaults.
+func readSettings(kind Type, set map[string]string, decodes bool, report func(setting, reason, hint string)) map[string]string {
+	read := make(map[string]string, len(kind.Settings))
+	var known []string
+	for _, s := range kind.Settings {
+		known = append(known, s.Name)
+		value, ok := set[s.Name]
+		value = strings.TrimSpace(value)
+		hint := s.Says
+		if s.Example != "" {
+			hint += ", like " + s.Example
+		}
+		switch {
+		case !ok && s.Required && !decodes:
+			report(s.Name, "it is not set", hint)
+		case ok && value == "":
+			report(s.Name, "it is empty", hint)
+		case !ok:
+			value = s.Default
+		case s.Check != nil:
+			if err := s.Check(value); err != nil {
+				report(s.Name, err.Error(), hint)
+			}
+		}
+		read[s.Name] = value
+	}
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		hint := "this type has no settings besides host and secret"
+		if len(known) > 0 {
+			hint = "this type has the settings " + strings.Join(known, ", ")
+		}
+		report(subject(name, ""), "there is no such setting", hint)
+	}
+	return read
+}
+
+// guessable says why a secret that belongs in an address is not one of 128 random bits, or nothing.
+func guessable(secret []byte) string {
+	seen := map[byte]bool{}
+	var digit, hexLower, hexUpper, lower, upper, other bool
+	for _, b := range secret {
+		seen[b] = true
+		switch {
+		case b >= '0' && b <= '9':
+			digit = true
+		case b >= 'a' && b <= 'f':
+			hexLower = true
+		case b >= 'A' && b <= 'F':
+			hexUpper = true
+		case b >= 'a' && b <= 'z':
+			lower = true
+		case b >= 'A' && b <= 'Z':
+			upper = true
+		case strings.IndexByte("-_.~", b) >= 0:
+			other = true
+		default:
+			return "it stands in the address, so it may only have letters, digits and - _ . ~"
+		}
+	}
+	letters := 0
+	for _, class := range []struct {
+		there bool
+		size  int
+	}{{digit, 10}, {hexLower, 6}, {lower, 20}, {hexUpper, 6}, {upper, 20}, {other, 4}} {
+		if class.there {
+			letters += class.size
+		}
+	}
+	const bits, distinct = 128, 8
+	if float64(len(secret))*math.Log2(float64(max(letters, 2))) < bits || len(seen) < distinct {
+		return "it stands in the address and is all that proves the sender, so it has to be at least 128 random bits"
+	}
+	return ""
 }
 
 // ErrNoSecret reports an endpoint without a secret.
 var ErrNoSecret = errors.New("it has no secret, so anybody could post to it")
 
+func (t Type) secrecy(endpoint Endpoint) Secrecy {
+	if t.Secrecy == nil {
+		return Shared
+	}
+	return t.Secrecy(endpoint)
+}
+
 // Type is the name of the sender's type.
 func (s Sender) Type() string { return s.kind.Name }
 
-// Verify proves the request over its raw bytes. The error is a *ProofError: answer 401, and decode nothing.
-func (s Sender) Verify(request Request) error {
-	if s.kind.Verify == nil {
-		return &ProofError{Sender: "nobody", Reason: "the endpoint is not configured"}
+func (s Sender) String() string { return "sender of type " + s.kind.Name }
+
+// GoString is String.
+func (s Sender) GoString() string { return s.String() }
+
+// LogValue is String.
+func (s Sender) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// Secrecy is how the endpoint's secret is used. Where it is InPath or InQuery, neither path nor query of a request may be
+// logged or shown.
+func (s Sender) Secrecy() Secrecy { return s.kind.secrecy(s.endpoint) }
+
+// Methods are the methods of the requests that the sender posts: POST, and for some another.
+func (s Sender) Methods() []string { return append([]string{http.MethodPost}, s.kind.Methods...) }
+
+// Setup says what to configure at the sender, in plain text of several lines.
+func (s Sender) Setup(g Guide) string {
+	if s.kind.Setup == nil {
+		return ""
 	}
-	return s.kind.Verify(s.endpoint, request)
+	return s.kind.Setup(s.endpoint, g)
+}
+
+// Verify is VerifyContext for a caller who has no context. What is fetched for a proof is bounded in time in any case.
+func (s Sender) Verify(request Request) error { return s.VerifyContext(context.Background(), request) }
+
+// VerifyContext proves the request over its raw bytes. The error is a *ProofError: answer 401, and decode nothing; or an
+// *UndecidedError: the sender's keys could not be fetched, answer 503, so that the request comes again.
+func (s Sender) VerifyContext(ctx context.Context, request Request) error {
+	switch {
+	case s.decodes:
+		return &ProofError{Sender: s.kind.Name, Reason: "the endpoint is only for decoding"}
+	case s.kind.Prove != nil:
+		return s.kind.Prove(ctx, s.endpoint, request)
+	case s.kind.Verify != nil:
+		return s.kind.Verify(s.endpoint, request)
+	}
+	return &ProofError{Sender: "nobody", Reason: "the endpoint is not configured"}
+}
+
+// Answer tells what a request that VerifyContext has proved wants to hear. It is nil for nearly all: then Decode. The error
+// is a *DecodeError: the request asks for something and is not understood; or an *UndecidedError: what it asks for could not
+// be done now, answer 503, so that it comes again.
+func (s Sender) Answer(ctx context.Context, request Request) (*Answer, error) {
+	if s.kind.Answer == nil || s.decodes {
+		return nil, nil
+	}
+	return s.kind.Answer(ctx, s.endpoint, request)
 }
 
 // Decode reads a request that Verify has proved. The error is a *DecodeError: the sender is who it says, but this is not
@@ -139,90 +283,4 @@ func (s Sender) Receive(request Request) (Decoded, error) {
 		return Decoded{}, err
 	}
 	return s.Decode(request)
-}
-
-// ProofError reports a request that does not come from who knows the secret.
-type ProofError struct {
-	Sender string // the endpoint's type
-	Reason string // for operators, not for the answer; never has any part of a secret
-	hint   string
-}
-
-func (e *ProofError) Error() string { return "not proved to come from " + e.Sender + ": " + e.Reason }
-
-// Hint says what an operator can do.
-func (e *ProofError) Hint() string { return e.hint }
-
-// Permanent tells that the same request will never be proved.
-func (e *ProofError) Permanent() bool { return true }
-
-// DecodeError reports a proved request that is not what its sender sends.
-type DecodeError struct {
-	Sender string // the endpoint's type
-	Reason string
-	Likely string // the type it seems to be instead; may be empty
-}
-
-func (e *DecodeError) Error() string { return "no " + e.Sender + " notification: " + e.Reason }
-
-// Hint says what an operator can do.
-func (e *DecodeError) Hint() string {
-	if e.Likely != "" {
-		return "it looks like one of " + e.Likely + ": set type: " + e.Likely + " for this registry, or post it to the endpoint of that type"
-	}
-	return "compare what is posted here with what type: " + e.Sender + " expects"
-}
-
-// Permanent tells that the same request will never be understood.
-func (e *DecodeError) Permanent() bool { return true }
-
-// unproved builds a ProofError, with a hint where the headers show another sender.
-func unproved(kind Type, request Request, reason, hint string) error {
-	if likely := likely(kind, nil, request.Header); likely != "" {
-		hint = "its headers look like those of " + likely + ": set type: " + likely + " for this registry, or post it to the endpoint of that type"
-	}
-	return &ProofError{Sender: kind.Name, Reason: reason, hint: hint}
-}
-
-// undecoded builds a DecodeError, with the type that the body seems to be of.
-func undecoded(kind Type, request Request, body []byte, reason string) error {
-	var keys map[string]json.RawMessage
-	if json.Unmarshal(body, &keys) != nil {
-		keys = nil
-	}
-	return &DecodeError{Sender: kind.Name, Reason: reason, Likely: likely(kind, keys, request.Header)}
-}
-
-func likely(kind Type, keys map[string]json.RawMessage, header http.Header) string {
-	for _, t := range Types() {
-		if t.Looks(keys, header) {
-			if t.Name == kind.Name {
-				return ""
-			}
-			return t.Name
-		}
-	}
-	return ""
-}
-
-// explainJSON says what is wrong with a body, without repeating it.
-func explainJSON(err error) string {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &kind):
-		if kind.Field == "" {
-			return "the body is a JSON " + kind.Value + " where an object is expected"
-		}
-		return clip(fmt.Sprintf("the field %+q is a %s", kind.Field, kind.Value))
-	case errors.As(err, &syntax):
-		return fmt.Sprintf("the body is not JSON, or cut off, at byte %d", syntax.Offset)
-	}
-	return "the body is not JSON"
-}
-
-// equal compares in constant time. It compares hashes, so that not even the lengths show.
-func equal(a, b []byte) bool {
-	ha, hb := sha256.Sum256(a), sha256.Sum256(b)
-	return subtle.ConstantTimeCompare(ha[:], hb[:]) == 1
 }

@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -31,33 +33,9 @@ func sign(event, body string) Request {
 func TestForgedIsRefused(t *testing.T) {
 	for _, folder := range folders(t) {
 		for _, one := range bodies(t, folder) {
-			s := sender(t, folder, one.secret)
-			header := "Authorization"
-			if folder == "ghcr" {
-				header = "X-Hub-Signature-256"
-			}
-			right := one.request.Header.Get(header)
-			forge := map[string]func(*Request){
-				"no proof":         func(r *Request) { r.Header.Del(header) },
-				"empty":            func(r *Request) { r.Header.Set(header, "") },
-				"only the scheme":  func(r *Request) { r.Header.Set(header, right[:7]) },
-				"scheme and space": func(r *Request) { r.Header.Set(header, "Bearer ") },
-				"one byte more":    func(r *Request) { r.Header.Set(header, right+"0") },
-				"one byte less":    func(r *Request) { r.Header.Set(header, right[:len(right)-1]) },
-				"another byte":     func(r *Request) { r.Header.Set(header, right[:len(right)-1]+"~") },
-				"twice":            func(r *Request) { r.Header[header] = []string{right, right} },
-				"the secret alone": func(r *Request) { r.Header.Set(header, one.secret) },
-			}
-			if folder == "ghcr" {
-				empty := hmac.New(sha256.New, nil)
-				empty.Write(one.request.Body)
-				forge["signed with nothing"] = func(r *Request) { r.Header.Set(header, "sha256="+hex.EncodeToString(empty.Sum(nil))) }
-				forge["another body"] = func(r *Request) { r.Body = append(bytes.Clone(r.Body), ' ') }
-				forge["only SHA-1"] = func(r *Request) { r.Header.Del(header); r.Header.Set("X-Hub-Signature", "sha1="+right[7:47]) }
-				forge["no scheme"] = func(r *Request) { r.Header.Set(header, right[7:]) }
-			}
-			for what, change := range forge {
-				request := one.request
+			s, right := prove(t, one)
+			for what, change := range forgeries(t, one, right) {
+				request := right
 				request.Header = request.Header.Clone()
 				change(&request)
 				decoded, err := s.Receive(request)
@@ -69,6 +47,7 @@ func TestForgedIsRefused(t *testing.T) {
 				if strings.Contains(unproved.Error()+unproved.Hint(), one.secret) {
 					t.Errorf("%s/%s, %s: the error has the secret", folder, one.file, what)
 				}
+				checkLine(t, unproved.Reason)
 			}
 		}
 	}
@@ -78,21 +57,39 @@ func TestReplayIsTheSameDelivery(t *testing.T) {
 	for _, folder := range folders(t) {
 		seen := map[string]string{}
 		for _, one := range bodies(t, folder) {
-			s := sender(t, folder, one.secret)
-			first, err := s.Receive(one.request)
+			s, request := prove(t, one)
+			body := bytes.Clone(request.Body)
+			first, err := s.Receive(request)
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := s.Receive(one.request)
-			if err != nil || again.DeliveryID != first.DeliveryID {
-				t.Errorf("%s/%s: again %s, %v; want %s", folder, one.file, again.DeliveryID, err, first.DeliveryID)
+			if !bytes.Equal(request.Body, body) {
+				t.Errorf("%s/%s: the body was changed", folder, one.file)
 			}
-			if other, ok := seen[first.DeliveryID]; ok {
+			again, err := s.Receive(request)
+			if err != nil || !reflect.DeepEqual(again, first) {
+				t.Errorf("%s/%s: again %+v, %v; want %+v", folder, one.file, again, err, first)
+			}
+			if first.DeliveryID == "" {
+				continue
+			}
+			if other, ok := seen[first.DeliveryID]; ok && !sameEvent(folder, other, one.file) {
 				t.Errorf("%s: %s and %s have one delivery id", folder, other, one.file)
 			}
 			seen[first.DeliveryID] = one.file
 		}
 	}
+}
+
+// sameEvent tells of bodies that show one event in different modes.
+func sameEvent(folder, a, b string) bool {
+	switch folder {
+	case "google-artifact-registry":
+		return strings.TrimSuffix(a, "-unwrapped.json") == strings.TrimSuffix(b, ".json")
+	case "cloudevents":
+		return a == "binary-push-tag.json" && b == "structured-push-tag.json"
+	}
+	return false
 }
 
 func TestTruncatedIsNoPush(t *testing.T) {
@@ -108,6 +105,9 @@ func TestTruncatedIsNoPush(t *testing.T) {
 				if !errors.As(err, &undecoded) || len(decoded.Pushes) != 0 || !undecoded.Permanent() || undecoded.Hint() == "" {
 					t.Errorf("%s/%s cut after %d: %+v, %v; want a DecodeError", folder, one.file, length, decoded, err)
 				}
+				if answer, err := s.Answer(t.Context(), request); answer != nil || err != nil {
+					t.Errorf("%s/%s cut after %d: answer %+v, %v; want none", folder, one.file, length, answer, err)
+				}
 			}
 		}
 	}
@@ -121,9 +121,11 @@ func TestBodyOfAnotherSenderIsNamed(t *testing.T) {
 		{"distribution", hub, "ghcr"},
 		{"gitlab", hub, "ghcr"},
 		{"distribution", `{"zen":"x","hook_id":1}`, "ghcr"},
-		{"distribution", `{"push_data":{"tag":"latest"},"repository":{"repo_name":"a/b"}}`, ""},
+		{"distribution", `{"push_data":{"tag":"latest"},"repository":{"repo_name":"a/b"}}`, "dockerhub"},
+		{"gitlab", `{"events":7}`, ""},
 		{"distribution", `[]`, ""},
-		{"ghcr", `{"action":"created","package":{"type":"container","version":"1.0.0"}}`, ""},
+		{"distribution", `{"some":"thing"}`, ""},
+		{"ghcr", `{"action":"created","package":{"type":"container","version":"1.0.0"}}`, "gitea"},
 	} {
 		decoded, err := sender(t, test.kind, secret).Decode(Request{Body: []byte(test.body), Header: http.Header{}})
 		var undecoded *DecodeError
@@ -141,23 +143,70 @@ func TestBodyOfAnotherSenderIsNamed(t *testing.T) {
 	}
 }
 
+// Whatever is posted to an endpoint of another type is refused, and says whose it likely is.
+func TestBodiesOfAllOthersAreNamed(t *testing.T) {
+	same := func(a, b string) bool {
+		return a == b || a == "gitlab" && b == "distribution" || a == "distribution" && b == "gitlab"
+	}
+	for _, kind := range folders(t) {
+		for _, other := range folders(t) {
+			if same(kind, other) {
+				continue
+			}
+			one := typicalBody(t, other)
+			s := sender(t, kind, strongSecret)
+			request := one.request
+			for _, header := range []http.Header{one.request.Header, {}} {
+				request.Header = header
+				if len(header) == 0 && other == "zot" && kind == "cloudevents" {
+					continue // nothing is left of an event whose attributes are headers
+				}
+				decoded, err := s.Decode(request)
+				var undecoded *DecodeError
+				if !errors.As(err, &undecoded) || len(decoded.Pushes) != 0 {
+					t.Errorf("%s given one of %s: %+v, %v; want a DecodeError", kind, other, decoded, err)
+					continue
+				}
+				want := other
+				if other == "gitlab" {
+					want = "distribution" // which cannot be told from it
+				}
+				if undecoded.Likely != want && len(header) > 0 || undecoded.Likely != "" && undecoded.Likely != want {
+					t.Errorf("%s given one of %s: %v, likely %q", kind, other, err, undecoded.Likely)
+				}
+			}
+		}
+	}
+}
+
 func TestNewSender(t *testing.T) {
 	for _, kind := range Types() {
-		for _, empty := range [][]byte{nil, {}, []byte(" \n")} {
-			if _, err := NewSender(kind, Endpoint{Secret: empty}); !errors.Is(err, ErrNoSecret) {
-				t.Errorf("NewSender(%s, secret %q) = %v; want ErrNoSecret", kind.Name, empty, err)
+		right := endpointFor(t, kind.Name, newWorld(t))
+		for _, empty := range []string{"", " \n"} {
+			e := right
+			e.Secret = []byte(empty)
+			e.Settings = maps.Clone(e.Settings)
+			delete(e.Settings, "topics")
+			_, err := NewSender(kind, e)
+			if want := kind.secrecy(e) != None; errors.Is(err, ErrNoSecret) != want {
+				t.Errorf("NewSender(%s, secret %q) = %v; want ErrNoSecret %v", kind.Name, empty, err, want)
 			}
 		}
 		for _, host := range []string{"registry", "https://registry.acme.io", "registry.acme.io/shop", "a b"} {
-			if _, err := NewSender(kind, Endpoint{Host: host, Secret: []byte(secret)}); err == nil {
-				t.Errorf("NewSender(%s, host %q) = nil; want an error", kind.Name, host)
+			e := right
+			e.Host, e.Secret = host, []byte(strongSecret)
+			var setting *SettingError
+			if _, err := NewSender(kind, e); !errors.As(err, &setting) || setting.Setting != "host" || setting.Hint() == "" {
+				t.Errorf("NewSender(%s, host %q) = %v; want an error", kind.Name, host, err)
 			}
 		}
-		if kind.Title == "" || kind.Verify == nil || kind.Decode == nil || kind.Looks == nil {
+		if kind.Title == "" || kind.Proof == "" || kind.Verify == nil && kind.Prove == nil || kind.Decode == nil || kind.Looks == nil || kind.Setup == nil {
 			t.Errorf("type %s is not complete", kind.Name)
 		}
-		if err := kind.Verify(Endpoint{}, Request{Header: http.Header{"Authorization": {"Bearer "}}}); err == nil {
-			t.Errorf("%s proves a request to an endpoint without a secret", kind.Name)
+		for _, request := range []Request{{}, {Header: http.Header{"Authorization": {"Bearer "}}}, {Header: http.Header{"X-Amz-Sns-Message-Type": {"Notification"}}}} {
+			if (Sender{kind: kind}).Verify(request) == nil {
+				t.Errorf("%s proves a request to an endpoint without a secret", kind.Name)
+			}
 		}
 	}
 	if _, err := (Sender{}).Receive(Request{}); err == nil {

@@ -4,15 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/boatlift/boatlift/internal/registry"
 	"github.com/boatlift/boatlift/internal/store"
 )
 
-// storeTimeout is how long the store may take. It outlasts a database that is busy, and no sender waits longer.
-const storeTimeout = 15 * time.Second
+// seeThrough is how long proof and store may take together. It outlasts a database that is busy, and no sender waits longer.
+const seeThrough = 15 * time.Second
 
 // answer is what a sender reads, if anybody does.
 type answer struct {
@@ -21,19 +23,12 @@ type answer struct {
 	Reason  string        `json:"reason,omitempty"`
 }
 
-func (r *Receiver) store(w http.ResponseWriter, req *http.Request, e Endpoint, d delivery) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), storeTimeout)
-	defer cancel()
+func (r *Receiver) store(ctx context.Context, w http.ResponseWriter, e Endpoint, d delivery) {
 	accepted, err := r.inbox.Accept(ctx, d.Delivery, d.pushes, d.wake)
 	if err != nil {
 		r.log.Error("delivery not stored; its sender is asked to try again", "endpoint", e.Name, "error", err)
-		wait := 5 * time.Second
-		var after interface{ RetryAfter() time.Duration }
-		if errors.As(err, &after) && after.RetryAfter() > 0 {
-			wait = after.RetryAfter()
-		}
 		r.observe(e.Name, Unavailable)
-		unavailable(w, wait, "the delivery could not be stored")
+		unavailable(w, waitOf(err), "the delivery could not be stored")
 		return
 	}
 	status, a := http.StatusAccepted, answer{Outcome: d.Outcome, ID: accepted.ID, Reason: d.Reason}
@@ -45,9 +40,38 @@ func (r *Receiver) store(w http.ResponseWriter, req *http.Request, e Endpoint, d
 	}
 	r.observe(e.Name, a.Outcome)
 	r.log.Debug("delivery", "endpoint", e.Name, "event", d.Event, "outcome", a.Outcome, "about", d.About, "reason", a.Reason, "id", a.ID)
+	if d.answer != nil {
+		give(w, d.answer)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(a) // the sender may be gone; what counts is stored
+}
+
+// give answers a request in the way that its sender asked for.
+func give(w http.ResponseWriter, a *registry.Answer) {
+	maps.Copy(w.Header(), a.Header)
+	w.WriteHeader(a.Status)
+	_, _ = w.Write(a.Body) // as above
+}
+
+// waitOf is when a sender should try again, by what stands in the way.
+func waitOf(err error) time.Duration {
+	var after interface{ RetryAfter() time.Duration }
+	if errors.As(err, &after) && after.RetryAfter() > 0 {
+		return after.RetryAfter()
+	}
+	return 5 * time.Second
+}
+
+// later answers a request of which cannot be told now whether it is proved. Anybody can bring that about.
+func (r *Receiver) later(w http.ResponseWriter, e Endpoint, err error) {
+	r.observe(e.Name, Unavailable)
+	if more, due := r.due("undecided " + e.Name); due {
+		r.log.Warn("delivery put off; its sender is asked to try again", "endpoint", e.Name, "error", err, "more", more)
+	}
+	unavailable(w, waitOf(err), "it cannot be told now who sent this")
 }
 
 func unavailable(w http.ResponseWriter, wait time.Duration, reason string) {
@@ -74,7 +98,7 @@ func (r *Receiver) refuse(req *http.Request, e Endpoint, reason string) {
 		return
 	}
 	r.log.Warn("delivery refused", "endpoint", e.Name, "reason", reason, "more", more)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), seeThrough)
 	defer cancel()
 	d := store.Delivery{Sender: e.Name, DeliveryID: hubDelivery(req.Header), Outcome: store.Refused, Reason: reason, ReceivedAt: r.now()}
 	if _, err := r.inbox.Accept(ctx, d, nil, nil); err != nil {

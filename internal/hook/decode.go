@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,15 +12,44 @@ import (
 	"github.com/boatlift/boatlift/internal/registry"
 )
 
-// Explain tells what the receiver makes of a registry's request. A *registry.ProofError is what it answers 401, and then nothing was
-// decoded. With every other error it answers 200: the result then names the error as the reason why the request is ignored. Both
-// lists of the result are never nil. A panic of the sender's decoder is such an error too.
+// Explain tells what the receiver makes of a registry's request. A *registry.ProofError is what it answers 401, a
+// *registry.UndecidedError 503, and then nothing was decoded. With every other error it answers 200: the result then names the error as
+// the reason why the request is ignored. Both lists of the result are never nil. A panic of the sender's decoder is such an error
+// too. What a request asks for is not done.
 func Explain(sender registry.Sender, req registry.Request, verify bool) (registry.Decoded, error) {
 	if verify {
-		if err := guard("proving it", func() error { return sender.Verify(req) }); err != nil {
-			return nothing(), unproved(sender.Type(), err)
+		if err := prove(context.Background(), sender, req); err != nil {
+			return nothing(), err
 		}
 	}
+	return decode(sender, req)
+}
+
+// prove is the sender's proof. Its error is a *registry.ProofError or a *registry.UndecidedError.
+func prove(ctx context.Context, sender registry.Sender, req registry.Request) error {
+	err := guard("proving it", func() error { return sender.VerifyContext(ctx, req) })
+	if err == nil || undecided(err) {
+		return err
+	}
+	return unproved(sender.Type(), err)
+}
+
+func undecided(err error) bool {
+	var later *registry.UndecidedError
+	return errors.As(err, &later)
+}
+
+// wish is what a proved request wants to hear besides that it has come; nil for nearly all.
+func wish(ctx context.Context, sender registry.Sender, req registry.Request) (answer *registry.Answer, err error) {
+	err = guard("answering it", func() (err error) {
+		answer, err = sender.Answer(ctx, req)
+		return err
+	})
+	return answer, err
+}
+
+// decode is the sender's decoder, with its error, if there is one, as the reason why the request is ignored.
+func decode(sender registry.Sender, req registry.Request) (registry.Decoded, error) {
 	decoded := nothing()
 	err := guard("decoding it", func() (err error) {
 		decoded, err = sender.Decode(req)

@@ -7,13 +7,17 @@
 //	400  the connection broke before the body was whole
 //	401  not proved; nothing changed
 //	404  no such endpoint
-//	405  not a POST
+//	405  not a POST, nor another method by which this sender asks something
 //	408  the body did not come in time
 //	413  larger than the sender's bodies ever are
-//	503  not stored: the database cannot write now, or too many deliveries are under way; Retry-After says when to try again
+//	503  not stored: the database cannot write now, too many deliveries are under way, or the keys that prove the sender cannot be had;
+//	     Retry-After says when to try again
+//
+// A sender that asks something (whether it may post here, say) gets the answer that its decoder gives, once that is recorded.
 //
 // Authentic requests that came whole are never answered 4xx, because several senders then send the same for ever, or switch the hook
-// off. No address from a body is called. What a delivery means is registry's and forge's work, what comes of it reconcile's.
+// off. Nothing here calls an address; package registry calls the few that a proof or a confirmation needs, by an allow-list. What a
+// delivery means is registry's and forge's work, what comes of it reconcile's.
 //
 // # Promises
 //
@@ -30,8 +34,6 @@
 // A delivery without an id of its own is known again by its body only where every push in it carries a time. Others (Quay's, say)
 // look the same each time the same tag is pushed: to take the second one for a repetition would lose it, while to take a repetition
 // for a second one costs a turn in which nothing has changed.
-//
-// What is proved is stored even if its sender has hung up meanwhile: some wait for one second only, and never send again.
 //
 // The id of a delivery that is not proved is written down only where it stands in GitHub's header and is a UUID, so that people who see
 // a refused delivery at the forge find it here, and nobody can plant a record under another name.

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -105,17 +107,27 @@ func New(o Options) (*Receiver, error) {
 	return r, nil
 }
 
-// Routes are the paths below /hooks.
+// Routes are the paths below /hooks. Webhooks are posted; an endpoint takes other methods where its sender asks something by them.
 func (r *Receiver) Routes() chi.Router {
 	mux := chi.NewRouter()
-	mux.Post("/{name}", r.receive)
-	mux.Post("/{name}/*", r.receive)
+	mux.HandleFunc("/{name}", r.receive)
+	mux.HandleFunc("/{name}/*", r.receive)
 	mux.NotFound(func(w http.ResponseWriter, _ *http.Request) { unread(w, http.StatusNotFound, noEndpoint) })
-	mux.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Allow", http.MethodPost)
-		unread(w, http.StatusMethodNotAllowed, "webhooks are posted")
-	})
+	mux.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) { notAllowed(w, []string{http.MethodPost}) })
 	return mux
+}
+
+func notAllowed(w http.ResponseWriter, methods []string) {
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	unread(w, http.StatusMethodNotAllowed, "webhooks are posted")
+}
+
+// methods are those in which an endpoint's sender comes.
+func methods(e Endpoint) []string {
+	if e.Forge != nil {
+		return []string{http.MethodPost}
+	}
+	return e.Registry.Methods()
 }
 
 const noEndpoint = "no such endpoint; see registries: and forges: in boatlift.yaml"
@@ -132,6 +144,10 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request) {
 		unread(w, http.StatusNotFound, noEndpoint)
 		return
 	}
+	if allowed := methods(e); !slices.Contains(allowed, req.Method) {
+		notAllowed(w, allowed)
+		return
+	}
 	body, release, err := r.read(w, req, limitOf(e))
 	defer release()
 	if err != nil {
@@ -145,11 +161,17 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request) {
 		r.overloaded(w, e, "too many deliveries are under way")
 		return
 	}
-	d, err := r.understand(e, req, body)
-	if err != nil {
+	// What has come whole is seen through although its sender may hang up: some wait for one second only, and never send again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), seeThrough)
+	defer cancel()
+	d, err := r.understand(ctx, e, req, body)
+	switch {
+	case undecided(err):
+		r.later(w, e, err)
+	case err != nil:
 		r.refuse(req, e, err.Error())
 		http.Error(w, "not proved to come from who may post here", http.StatusUnauthorized)
-		return
+	default:
+		r.store(ctx, w, e, d)
 	}
-	r.store(w, req, e, d)
 }

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -23,18 +24,19 @@ type delivery struct {
 	store.Delivery
 	pushes []store.Push
 	wake   []store.RepoKey
+	answer *registry.Answer // what its sender wants to hear; nil for nearly all
 }
 
 // keepBody is how large a body may be that is kept.
 const keepBody = 1 << 20
 
-// understand proves and decodes. Its only error is that the request is not proved. A decoder that fails, even by a fault of ours, is a
-// reason to ignore an authentic delivery, never to refuse it.
-func (r *Receiver) understand(e Endpoint, req *http.Request, body []byte) (delivery, error) {
+// understand proves and decodes. Its errors are that the request is not proved, or cannot be proved or answered just now. A decoder that
+// fails, even by a fault of ours, is a reason to ignore an authentic delivery, never to refuse it.
+func (r *Receiver) understand(ctx context.Context, e Endpoint, req *http.Request, body []byte) (delivery, error) {
 	d := delivery{Delivery: store.Delivery{Sender: e.Name, DeliveryID: hubDelivery(req.Header), ReceivedAt: r.now()}}
 	if e.Forge == nil {
 		d.Event = e.Registry.Type()
-		return r.fromRegistry(e, d, request(req, body), true)
+		return r.postedBy(ctx, e, d, request(req, body))
 	}
 	if err := verifyForge(e.Forge, req.Header, body); err != nil {
 		r.reportFault(e, err)
@@ -50,7 +52,7 @@ func (r *Receiver) understand(e Endpoint, req *http.Request, body []byte) (deliv
 		r.reportFault(e, err)
 		return d.ignored(err.Error()), nil
 	case event.Push && e.Registry != nil && e.Registry.Type() == event.PushType:
-		return r.fromRegistry(e, d, request(req, body), false)
+		return r.fromRegistry(e, d, request(req, body)), nil
 	case event.Push:
 		return d.ignored("an image was pushed, but no registry of type " + event.PushType + " hears of it through this forge's webhook"), nil
 	case event.Ignored != "":
@@ -93,28 +95,44 @@ func request(req *http.Request, body []byte) registry.Request {
 	return registry.Request{Method: req.Method, Path: path, Query: req.URL.Query(), Header: req.Header, Body: body}
 }
 
-// fromRegistry turns a registry's request into pushes.
-func (r *Receiver) fromRegistry(e Endpoint, d delivery, in registry.Request, verify bool) (delivery, error) {
-	decoded, err := Explain(*e.Registry, in, verify)
-	r.reportFault(e, err)
-	var proof *registry.ProofError
-	if verify && errors.As(err, &proof) {
+// postedBy proves a registry's own request, hears what it asks for, and decodes it.
+func (r *Receiver) postedBy(ctx context.Context, e Endpoint, d delivery, in registry.Request) (delivery, error) {
+	if err := prove(ctx, *e.Registry, in); err != nil {
+		r.reportFault(e, err)
 		return d, err
 	}
-	if verify && err == nil {
+	answer, err := wish(ctx, *e.Registry, in)
+	switch {
+	case undecided(err):
+		return d, err
+	case err != nil:
+		r.reportFault(e, err)
+		return d.ignored(err.Error()), nil
+	case answer != nil:
+		d.answer = answer
+		return d.ignored(answer.Reason), nil
+	}
+	return r.fromRegistry(e, d, in), nil
+}
+
+// fromRegistry turns a proved request into pushes.
+func (r *Receiver) fromRegistry(e Endpoint, d delivery, in registry.Request) delivery {
+	decoded, err := decode(*e.Registry, in)
+	if err == nil && e.Forge == nil {
 		d.DeliveryID = decoded.DeliveryID
 	}
 	if d.DeliveryID == "" {
 		d.DeliveryID = recognise(decoded.Pushes, in.Body)
 	}
 	if err != nil {
-		return d.ignored(err.Error()), nil
+		r.reportFault(e, err)
+		return d.ignored(err.Error())
 	}
 	if len(decoded.Pushes) == 0 {
 		if len(decoded.Ignored) == 0 {
-			return d.ignored("it tells of no push of an image"), nil
+			return d.ignored("it tells of no push of an image")
 		}
-		return d.ignored(reasons(decoded.Ignored)), nil
+		return d.ignored(reasons(decoded.Ignored))
 	}
 	d.About = subjects(decoded.Pushes)
 	for _, p := range decoded.Pushes {
@@ -126,7 +144,7 @@ func (r *Receiver) fromRegistry(e Endpoint, d delivery, in registry.Request, ver
 	if len(decoded.Ignored) > 0 {
 		d.Reason = "ignored in it: " + reasons(decoded.Ignored)
 	}
-	return d.stored(in.Body), nil
+	return d.stored(in.Body)
 }
 
 // reportFault logs what has to be mended in the program.

@@ -19,7 +19,7 @@ type botFile struct {
 type registryEntry struct {
 	object
 	Name        text              `json:"name" eg:"name: acme" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Its webhook is /hooks/NAME. Unique among registries and forges."`
-	Type        text              `json:"type" eg:"type: distribution" jsonschema_description:"What the registry is: distribution, gitlab, ghcr. It decides how a webhook is proved and read."`
+	Type        text              `json:"type" eg:"type: distribution" jsonschema_description:"What the registry is, as distribution or ghcr. It decides how a webhook is proved and read."`
 	Host        text              `json:"host,omitempty" eg:"host: registry.acme.io" jsonschema_description:"The registry's host as images name it. Default: what webhooks say, or the type's own."`
 	Secret      secretSource      `json:"secret,omitempty" eg:"secret: env:REGISTRY_SECRET" jsonschema_description:"What proves that a webhook comes from the registry: env:NAME or file:/path. Needed, unless webhook is given."`
 	Webhook     text              `json:"webhook,omitempty" eg:"webhook: github" jsonschema_description:"For type ghcr: the forge by whose App webhook the pushes come, instead of a webhook and secret of their own."`

@@ -60,6 +60,7 @@ func TestSchemasRefuse(t *testing.T) {
 		{repo, in("maxOpen: 1.5")},
 		{repo, in("group: all")},
 		{repo, in("group: [web]")},
+		{repo, in("images: []")},
 		{repo, in("images: [{}]")},
 		{repo, in("images: [{image: a, tags: {}}]")},
 		{repo, in("images: [{image: a, tags: {regex: a}}]")},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -135,6 +136,16 @@ func (w *world) open() {
 	w.t.Helper()
 	var err error
 	if w.store, err = store.Open(w.ctx, w.url, store.Options{Clock: w.clock.storeNow, Random: func() float64 { return 0 }}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// close closes the database. A child that is just being started holds a copy of all open files, the database's lock too.
+func (w *world) close() {
+	w.t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := w.store.Close(); err != nil {
 		w.t.Fatal(err)
 	}
 }

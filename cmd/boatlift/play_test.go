@@ -57,11 +57,12 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"show":      (*play).show,      // show ENV PATH [COMMIT]: a file of the repository on stdout
 		"await":     (*play).await,     // await status PATTERN | why ABOUT PATTERN | runs ENV TAG | ended ENV TAG
 		"quiet":     (*play).quiet,     // until nothing is under way
-		"kill":      (*play).kill,      // kill -9
+		"crash":     (*play).crash,     // kill -9
 		"restart":   (*play).restart,   // stop the bot if it runs, and start it at the same address
 		"http":      (*play).http,      // http METHOD PATH STATUS [body=FILE] [size=BYTES] [HEADER=VALUE…]: the answer is on stdout
 		"exits":     (*play).exits,     // exits CODE PROGRAM ARG…
 		"json":      (*play).json,      // json FILE [KEY…]: it is JSON, and an object with the keys
+		"member":    (*play).member,    // member FILE KEY: a member of a JSON object on stdout
 		"mode":      (*play).mode,      // mode FILE OCTAL: the file has the permissions
 		"redeliver": (*play).redeliver, // redeliver EVENT STATUS: the forge sends its last webhook of the kind once more
 	} {
@@ -388,7 +389,7 @@ func (p *play) quiet(ctx context.Context, _ *testscript.TestScript, _ []string) 
 	return p.stage.Quiet(ctx)
 }
 
-func (p *play) kill(context.Context, *testscript.TestScript, []string) error {
+func (p *play) crash(context.Context, *testscript.TestScript, []string) error {
 	return p.stage.Bot.Kill()
 }
 
@@ -416,6 +417,7 @@ func (p *play) http(ctx context.Context, ts *testscript.TestScript, args []strin
 				return err
 			}
 			body = strings.NewReader(strings.Repeat("x", size))
+			header.Set("Expect", "100-continue") // as curl does: an answer that needs no body comes before it
 		default:
 			header.Set(name, value)
 		}
@@ -425,7 +427,7 @@ func (p *play) http(ctx context.Context, ts *testscript.TestScript, args []strin
 		return err
 	}
 	req.Header = header
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: patience}}
 	answer, err := client.Do(req)
 	if err != nil {
 		return err
@@ -506,6 +508,18 @@ func (p *play) json(_ context.Context, ts *testscript.TestScript, args []string)
 		}
 	}
 	return nil
+}
+
+func (p *play) member(_ context.Context, ts *testscript.TestScript, args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(ts.ReadFile(args[0])), &object); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(ts.Stdout(), "%s\n", object[args[1]])
+	return err
 }
 
 func (p *play) mode(_ context.Context, ts *testscript.TestScript, args []string) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -14,8 +15,28 @@ func newPolicy() *cobra.Command {
 		Use: "policy", Short: "Explain and test policies", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPolicyExplain(), newPolicyTest())
+	cmd.AddCommand(newPolicyList(), newPolicyExplain(), newPolicyTest())
 	return cmd
+}
+
+func newPolicyList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the policies there are", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			engine, err := gate.New()
+			if err != nil {
+				return err
+			}
+			listPolicies(cmd.OutOrStdout(), engine)
+			return nil
+		},
+	}
+}
+
+func listPolicies(w io.Writer, engine *gate.Engine) {
+	for _, d := range engine.Policies() {
+		fmt.Fprintf(w, "%-18s %s\n", d.Name, d.Title)
+	}
 }
 
 func newPolicyExplain() *cobra.Command {
@@ -27,9 +48,7 @@ func newPolicyExplain() *cobra.Command {
 				return err
 			}
 			if len(args) == 0 {
-				for _, d := range engine.Policies() {
-					fmt.Fprintf(cmd.OutOrStdout(), "%-18s %s\n", d.Name, d.Title)
-				}
+				listPolicies(cmd.OutOrStdout(), engine)
 				return nil
 			}
 			d, err := engine.Explain(args[0])

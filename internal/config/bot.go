@@ -58,7 +58,8 @@ func (e Environ) readFile(name string) ([]byte, error) {
 type Bot struct {
 	Listen     string // host:port
 	PublicURL  string // without a slash at the end; may be empty
-	Database   string // sqlite: and a path that holds wherever DataDir holds
+	Database   string // sqlite: and a path that holds wherever DataDir holds; empty where Postgres is set
+	Postgres   Secret // the URL of a PostgreSQL database
 	DataDir    string
 	Registries []Registry
 	Forges     []Forge
@@ -66,6 +67,14 @@ type Bot struct {
 	Poll       time.Duration // 0: the default of package reconcile
 	Workers    int           // 0: the default of package reconcile
 	Log        Log
+	Tokens     []Token
+}
+
+// Token lets a program or a person in over the network.
+type Token struct {
+	Name  string // who it is, for the audit
+	Role  string // read, operate or override
+	Token Secret
 }
 
 // Registry is a registry whose pushes are heard.
@@ -145,7 +154,7 @@ func (b *botCheck) bot(file botFile) Bot {
 		Workers:   int(file.Workers.value),
 		Log:       Log{Level: "info", Format: "text"},
 	}
-	bot.Database = b.database(file.Database, bot.DataDir)
+	bot.Database, bot.Postgres = b.database(file.Database, bot.DataDir)
 	if file.Poll.set && (bot.Poll < minPoll || bot.Poll > maxPoll) {
 		b.add(file.Poll, "poll must be between a second and a day", "write poll: 10m")
 	}
@@ -164,6 +173,7 @@ func (b *botCheck) bot(file botFile) Bot {
 	for _, r := range file.Registries {
 		bot.Registries = append(bot.Registries, b.registry(r, file.Forges))
 	}
+	bot.Tokens = b.tokens(file.Tokens)
 	b.names(file)
 	b.hosts(file)
 	return bot
@@ -218,15 +228,28 @@ func (b *botCheck) dataDir(t text) string {
 	return t.or(DefaultDataDir)
 }
 
-// database is the URL that package store opens. A relative file lies in the data directory.
-func (b *botCheck) database(t text, dataDir string) string {
-	const right = "write database: sqlite:boatlift.db, a file in dataDir, or leave it out"
+// database is the URL that package store opens: in file where it is SQLite, in secret where it is PostgreSQL, as its URL may hold a
+// password. A relative file lies in the data directory.
+func (b *botCheck) database(t text, dataDir string) (file string, secret Secret) {
+	const right = "write database: sqlite:boatlift.db, a file in dataDir, or leave it out; or env:NAME, a variable that holds postgres://…"
 	scheme, name, _ := strings.Cut(t.or(defaultDatabase), ":")
 	switch {
+	case scheme == "env" || scheme == "file":
+		secret = b.secret(secretSource{place: t.place, set: true, kind: scheme, name: name}, "database")
+		if !secret.IsZero() && !isPostgres(string(secret.Reveal())) {
+			b.add(t, "what database names is no URL of PostgreSQL", "let it hold postgres://USER:PASSWORD@HOST/DATABASE")
+		}
+		return "", secret
 	case scheme == "postgres" || scheme == "postgresql":
-		b.add(t, "this version of boatlift does not know PostgreSQL yet", right)
+		u, err := url.Parse(t.value)
+		if err != nil || u.Host == "" {
+			b.add(t, "the database is no URL of PostgreSQL", "write postgres://HOST/DATABASE")
+		} else if _, has := u.User.Password(); has || u.Query().Has("password") {
+			b.add(t, "the database's password must not stand in the file itself", "write database: env:NAME, and let the variable hold the whole URL")
+		}
+		return "", NewSecret([]byte(t.value))
 	case scheme != "sqlite":
-		b.add(t, "the database must be sqlite: and a file", right)
+		b.add(t, "the database must be sqlite: and a file, or PostgreSQL", right)
 	case name == "" || strings.HasPrefix(name, "//") || !printable(name):
 		b.add(t, "the database has no file after sqlite:", right)
 	case strings.HasPrefix(name, ":"):
@@ -234,7 +257,12 @@ func (b *botCheck) database(t text, dataDir string) string {
 	case !filepath.IsAbs(name):
 		name = filepath.Join(dataDir, name)
 	}
-	return "sqlite:" + name
+	return "sqlite:" + name, Secret{}
+}
+
+func isPostgres(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql")
 }
 
 var entryPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)

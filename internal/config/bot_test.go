@@ -27,10 +27,11 @@ func environ(t testing.TB) Environ {
 	variables := map[string]string{
 		"REGISTRY_SECRET": "registry secret\n", "REGISTRY_PASSWORD": "registry password", "WEBHOOK_SECRET": " webhook secret \r\n",
 		"APP_KEY": string(private), "EMPTY": "", "BLANK": " \t\n",
+		"DATABASE_URL": "postgres://boatlift:password@db/boatlift", "LONG_TOKEN": "twenty-and-more-characters\n",
 	}
 	files := map[string]string{
 		"app.pem": string(private), "public.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), "webhook-secret": "webhook file\n\n",
-		"/etc/boatlift/registry": "registry file", "registry-token": "token\r\n", "/etc/empty": "\n", "huge": strings.Repeat("x", maxSecret+1),
+		"/etc/boatlift/registry": "registry file", "registry-token": "token\r\n", "other-token": "another-token-of-some-length", "/etc/empty": "\n", "huge": strings.Repeat("x", maxSecret+1),
 	}
 	return Environ{
 		Getenv: func(name string) (string, bool) { v, ok := variables[name]; return v, ok },
@@ -88,6 +89,12 @@ func botText(bot Bot) string {
 		key, _, _ := strings.Cut(string(f.PrivateKey.Reveal()), "\n")
 		fmt.Fprintf(&b, "forge %s of type %s at %q\n", f.Name, f.Type, f.URL)
 		fmt.Fprintf(&b, "  app %d, key %s, secret %q\n", f.AppID, key, f.WebhookSecret.Reveal())
+	}
+	for _, token := range bot.Tokens {
+		fmt.Fprintf(&b, "token %s may %s with %q\n", token.Name, token.Role, token.Token.Reveal())
+	}
+	if !bot.Postgres.IsZero() {
+		fmt.Fprintf(&b, "postgres %q\n", bot.Postgres.Reveal())
 	}
 	for _, u := range bot.Require.Policies {
 		fmt.Fprintf(&b, "requires %s %v\n", u.Policy, u.Parameters)

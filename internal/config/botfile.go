@@ -5,10 +5,11 @@ type botFile struct {
 	object
 	Listen     text            `json:"listen,omitempty" eg:"listen: 127.0.0.1:8080" jsonschema:"default=127.0.0.1:8080" jsonschema_description:"The address on which webhooks are heard. A proxy with TLS stands before it."`
 	PublicURL  text            `json:"publicURL,omitempty" eg:"publicURL: https://boatlift.acme.io" jsonschema_description:"The address under which people and senders of webhooks reach the bot; links lead there."`
-	Database   text            `json:"database,omitempty" eg:"database: sqlite:boatlift.db" jsonschema:"pattern=^sqlite:.,default=sqlite:boatlift.db" jsonschema_description:"Where state is kept: sqlite: and a file, a relative one in dataDir."`
+	Database   text            `json:"database,omitempty" eg:"database: sqlite:boatlift.db" jsonschema:"pattern=^(sqlite|env|file|postgres|postgresql):.,default=sqlite:boatlift.db" jsonschema_description:"Where state is kept: sqlite: and a file, a relative one in dataDir; or env:NAME or file:/path that holds the URL of a PostgreSQL database."`
 	DataDir    text            `json:"dataDir,omitempty" eg:"dataDir: /var/lib/boatlift" jsonschema:"default=boatlift-data" jsonschema_description:"The folder for the database, caches and the socket for commands. BOATLIFT_DATA in the environment overrides it."`
 	Registries []registryEntry `json:"registries,omitempty" eg:"registries: [{name: acme, type: distribution, secret: env:REGISTRY_SECRET}]" jsonschema_description:"The registries whose pushes are heard, each at /hooks/NAME."`
 	Forges     []forgeEntry    `json:"forges,omitempty" eg:"forges: [{name: github, type: github, appID: 12345, privateKey: file:app.pem, webhookSecret: env:WEBHOOK_SECRET}]" jsonschema_description:"The forges where infra repositories are, each with its webhook at /hooks/NAME."`
+	Tokens     []tokenEntry    `json:"tokens,omitempty" eg:"tokens: [{name: release-managers, role: operate, token: env:OPERATE_TOKEN}]" jsonschema_description:"Who may ask the bot over the network, at /api/v1. None: only who can open its socket."`
 	Require    *requireEntry   `json:"require,omitempty" eg:"require: {merge: approved}" jsonschema_description:"What is asked of every infra repository: it can be stricter, never looser."`
 	Poll       span            `json:"poll,omitempty" eg:"poll: 10m" jsonschema:"default=10m" jsonschema_description:"How often a repository is looked at although nothing happened."`
 	Workers    number          `json:"workers,omitempty" eg:"workers: 4" jsonschema:"minimum=1,maximum=64,default=4" jsonschema_description:"How many repositories are worked on at once."`
@@ -26,6 +27,13 @@ type registryEntry struct {
 	Credentials *credentialsEntry `json:"credentials,omitempty" eg:"credentials: {username: bot, password: env:REGISTRY_PASSWORD}" jsonschema_description:"The account that reads tags and digests. Needs host. Default: what docker login has left, else anonymous."`
 	Insecure    boolean           `json:"insecure,omitempty" eg:"insecure: true" jsonschema:"default=false" jsonschema_description:"Ask the host without TLS. Needs host."`
 	Poll        notYet            `json:"poll,omitempty" eg:"the poll of the whole file says how often everything is looked at" jsonschema_description:"Not in this version: how often this registry is read. Refused, as nothing would do it."`
+}
+
+type tokenEntry struct {
+	object
+	Name  text         `json:"name" eg:"name: release-managers" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Who it is, for the audit."`
+	Role  text         `json:"role" eg:"role: read" jsonschema:"enum=read,enum=operate,enum=override" jsonschema_description:"What it may do: read, also operate (hold, lift, resume), also override the gate."`
+	Token secretSource `json:"token" eg:"token: env:OPERATE_TOKEN" jsonschema_description:"The bearer token, at least 20 characters: env:NAME or file:/path."`
 }
 
 type credentialsEntry struct {

@@ -58,7 +58,7 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	if err := os.MkdirAll(bot.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	db, err := store.Open(ctx, bot.Database, store.Options{Logger: log})
+	db, err := store.Open(ctx, databaseURL(bot), store.Options{Logger: log})
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	admin.Mount("/debug", middleware.Profiler()) // on the socket only
 	admin.Handle("/metrics", count.handler())
 	servers := []*server{
-		newServer("hooks", public, publicRoutes(parts.receiver, count, db), log),
+		newServer("hooks", public, publicRoutes(parts.receiver, guarded(bot, api), count, db), log),
 		newServer("commands", socket, admin, log),
 	}
 	work, stopWork := context.WithCancel(ctx)
@@ -242,9 +242,31 @@ func makeEndpoints(bot config.Bot, webhooks map[string]forge.Webhook) ([]hook.En
 	return endpoints, nil
 }
 
-func publicRoutes(receiver *hook.Receiver, count *metrics, db *store.Store) http.Handler {
+func databaseURL(bot config.Bot) string {
+	if bot.Postgres.IsZero() {
+		return bot.Database
+	}
+	return string(bot.Postgres.Reveal())
+}
+
+// guarded is the API for those who have a token; nil where nobody has one.
+func guarded(bot config.Bot, api *dashboard.API) http.Handler {
+	if len(bot.Tokens) == 0 {
+		return nil
+	}
+	tokens := make([]dashboard.Token, len(bot.Tokens))
+	for i, t := range bot.Tokens {
+		tokens[i] = dashboard.Token{Name: t.Name, Role: dashboard.Role(t.Role), Secret: t.Token.Reveal()}
+	}
+	return dashboard.NewGuard(tokens, api.Routes(), time.Now)
+}
+
+func publicRoutes(receiver *hook.Receiver, api http.Handler, count *metrics, db *store.Store) http.Handler {
 	mux := chi.NewRouter()
 	mux.Handle("/metrics", count.handler())
+	if api != nil {
+		mux.Mount("/api/v1", api)
+	}
 	mux.Mount("/hooks", receiver.Routes())
 	mux.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Get("/readyz", func(w http.ResponseWriter, r *http.Request) {

@@ -133,7 +133,7 @@ func FuzzBot(f *testing.F) {
 			checkProblems(t, text, err)
 			return
 		}
-		if bot.DataDir == "" || dir != "" && bot.DataDir != dir || !strings.HasPrefix(bot.Database, "sqlite:") {
+		if bot.DataDir == "" || dir != "" && bot.DataDir != dir || !strings.HasPrefix(bot.Database, "sqlite:") && bot.Postgres.IsZero() {
 			t.Errorf("nowhere to keep data: %+v", bot)
 		}
 		names := map[string]bool{"discover": true}

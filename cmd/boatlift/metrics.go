@@ -29,7 +29,7 @@ func newMetrics(db *store.Store) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "boatlift_deliveries_total", Help: "Webhooks received, by endpoint and outcome (stored, ignored, duplicate, refused).",
+			Name: "boatlift_deliveries_total", Help: "Webhooks received, by endpoint and outcome (stored, ignored, duplicate, refused, unavailable).",
 		}, []string{"endpoint", "outcome"}),
 		turns: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "boatlift_turn_duration_seconds", Help: "How long turns took, by result (done, failed, lost).",

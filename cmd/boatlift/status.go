@@ -209,7 +209,11 @@ func newWhy() *cobra.Command {
 				if !s.At.IsZero() {
 					at = s.At.Local().Format("2 Jan 15:04:05") + "  "
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s%s%s\n", indent, at, shown(s.Say))
+				until := ""
+				if now := time.Now(); s.Until.After(now) {
+					until = " (looked at again " + when(s.Until, now) + ")"
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s%s%s%s\n", indent, at, shown(s.Say), until)
 				if s.Hint != "" {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s  %s\n", indent, shown(s.Hint))
 				}

@@ -25,35 +25,35 @@ func (s *Store) Audit(ctx context.Context, e AuditEntry) error {
 
 // appendAudit appends entries. The counter's row is locked until the commit, so there is one appender at a time.
 func appendAudit(ctx context.Context, q *conn, entries []AuditEntry) error {
-	for _, e := range entries {
-		var at int64
-		if _, err := q.one(ctx, []any{&e.Seq, &at}, `UPDATE counters SET last = last + 1 WHERE name = 'audit' RETURNING last, {now}`); err != nil {
-			return err
-		}
-		found, err := q.one(ctx, []any{&e.Previous}, `SELECT hash FROM audit ORDER BY seq DESC LIMIT 1`)
-		if err != nil {
-			return err
-		}
-		if !found {
-			e.Previous = genesis
-		}
-		e.At = instant(at)
+	if len(entries) == 0 {
+		return nil
+	}
+	var last, at int64
+	if _, err := q.one(ctx, []any{&last, &at}, `UPDATE counters SET last = last + $1 WHERE name = 'audit' RETURNING last, {now}`, len(entries)); err != nil {
+		return err
+	}
+	previous := genesis
+	if _, err := q.one(ctx, []any{&previous}, `SELECT hash FROM audit ORDER BY seq DESC LIMIT 1`); err != nil {
+		return err
+	}
+	var rows []any
+	for i, e := range entries {
+		e.Seq, e.At, e.Previous = last-int64(len(entries)-1-i), instant(at), previous
 		if e.Actor, e.Role, e.Action, e.Subject = plain(e.Actor, 200), plain(e.Role, 50), plain(e.Action, 200), plain(e.Subject, 1000); e.Action == "" {
 			return errors.New("an audit entry says no action")
 		}
+		var err error
 		if e.Detail, err = compact(e.Detail); err != nil {
 			return fmt.Errorf("audit entry %s: its detail: %w", e.Action, err)
 		}
 		if e.Hash, err = e.hash(); err != nil {
 			return err
 		}
-		if _, err := q.exec(ctx, `INSERT INTO audit (seq, at, actor, role, action, subject, detail, previous, hash)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			e.Seq, at, e.Actor, e.Role, e.Action, e.Subject, string(e.Detail), e.Previous, e.Hash); err != nil {
-			return err
-		}
+		previous = e.Hash
+		rows = append(rows, e.Seq, at, e.Actor, e.Role, e.Action, e.Subject, string(e.Detail), e.Previous, e.Hash)
 	}
-	return nil
+	return q.many(ctx, `INSERT INTO audit (seq, at, actor, role, action, subject, detail, previous, hash) VALUES `,
+		`(?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``, rows)
 }
 
 // detailMost is how long an entry's detail may be, in bytes.

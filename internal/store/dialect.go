@@ -24,6 +24,7 @@ type dialect struct {
 	skipLocked string // SQL behind a sub-select by which a claim passes over rows that are just being claimed
 	forUpdate  string // SQL behind a select whose rows nobody else may change until the commit
 	shared     bool   // other processes may have the database open too
+	rows       int    // for how many rows a statement is best made
 	prepares   bool   // statements are prepared here; else the driver does that
 
 	writing    *sql.TxOptions // a transaction whose every statement sees what was committed before it

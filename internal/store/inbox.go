@@ -160,122 +160,184 @@ func (s *Store) acceptBatch(ctx context.Context, batch []*arrival) {
 	}
 }
 
+// insertArrivals writes a batch. The rows of the counters are locked first and until the commit, so that one batch at a time is written,
+// of all replicas: what a batch finds not to be there nobody else can put there.
 func insertArrivals(ctx context.Context, q *conn, batch []*arrival) error {
-	var delivery, push, now int64
-	if _, err := q.one(ctx, []any{&delivery, &now}, `UPDATE counters SET last = last WHERE name = 'deliveries' RETURNING last, {now}`); err != nil {
+	in := insertion{bumps: map[promotion.RepoKey]bool{}, listing: map[string][]promotion.RepoKey{}, refused: map[string]bool{}}
+	if _, err := q.one(ctx, []any{&in.delivery, &in.now}, `UPDATE counters SET last = last WHERE name = 'deliveries' RETURNING last, {now}`); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(batch, func(a *arrival) bool { return len(a.pushes) > 0 }) {
-		if _, err := q.one(ctx, []any{&push}, `UPDATE counters SET last = last WHERE name = 'pushes' RETURNING last`); err != nil {
+	pushes := slices.ContainsFunc(batch, func(a *arrival) bool { return len(a.pushes) > 0 })
+	if pushes {
+		if _, err := q.one(ctx, []any{&in.push}, `UPDATE counters SET last = last WHERE name = 'pushes' RETURNING last`); err != nil {
 			return err
 		}
 	}
-	firstPush := push
-	bumps := map[promotion.RepoKey]bool{}
-	listing := map[string][]promotion.RepoKey{}
-	refused := map[string]bool{}
-	for _, a := range batch {
-		a.answer = Accepted{}
-		d := &a.delivery
-		received := micros(d.ReceivedAt)
-		if received == 0 {
-			received = now
-		}
-		known, err := insertDelivery(ctx, q, a, delivery+1, received)
-		if err != nil {
+	for len(batch) > 0 {
+		n := withoutRepeats(batch)
+		if err := in.insert(ctx, q, batch[:n]); err != nil {
 			return err
 		}
-		if known != 0 {
-			a.answer = Accepted{ID: known, Known: true}
-			continue
-		}
-		delivery++
-		a.answer.ID = delivery
-		for _, subject := range a.subjects {
-			if _, err := q.exec(ctx, `INSERT INTO delivery_subjects (subject, delivery) VALUES ($1, $2)`, subject, delivery); err != nil {
-				return err
-			}
-		}
-		if d.Outcome == Refused {
-			refused[d.Sender] = true
-			continue
-		}
-		wake := slices.Clone(a.wake)
-		for _, p := range a.pushes {
-			push++
-			at := micros(p.ReceivedAt)
-			if at == 0 {
-				at = received
-			}
-			if _, err := q.exec(ctx, `INSERT INTO pushes (id, image, tag, digest, media_type, pushed_at, received_at, delivery)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-				push, string(p.Image), p.Tag, string(p.Digest), p.MediaType, micros(p.PushedAt), at, delivery); err != nil {
-				return err
-			}
-			repos, seen := listing[string(p.Image)]
-			if !seen {
-				if repos, err = reposListing(ctx, q, string(p.Image)); err != nil {
-					return err
-				}
-				listing[string(p.Image)] = repos
-			}
-			wake = append(wake, repos...)
-		}
-		a.answer.Woken = sortedSet(wake)
-		for _, key := range a.answer.Woken {
-			bumps[key] = true
-		}
+		batch = batch[n:]
 	}
-	if _, err := q.exec(ctx, `UPDATE counters SET last = $1 WHERE name = 'deliveries'`, delivery); err != nil {
+	if _, err := q.exec(ctx, `UPDATE counters SET last = $1 WHERE name = 'deliveries'`, in.delivery); err != nil {
 		return err
 	}
-	if push > firstPush {
-		if _, err := q.exec(ctx, `UPDATE counters SET last = $1 WHERE name = 'pushes'`, push); err != nil {
+	if pushes {
+		if _, err := q.exec(ctx, `UPDATE counters SET last = $1 WHERE name = 'pushes'`, in.push); err != nil {
 			return err
 		}
 	}
-	for _, sender := range sortedKeys(refused) {
+	for _, sender := range sortedKeys(in.refused) {
 		// Anyone can make refused deliveries, so their number is bounded.
 		if _, err := q.exec(ctx, `DELETE FROM deliveries WHERE sender = $1 AND outcome = 'refused' AND id <= (
 				SELECT id FROM deliveries WHERE sender = $1 AND outcome = 'refused' ORDER BY id DESC LIMIT 1 OFFSET $2)`, sender, refusedMost); err != nil {
 			return err
 		}
 	}
-	return bump(ctx, q, sortedKeys(bumps))
+	return bump(ctx, q, sortedKeys(in.bumps))
 }
 
-// insertDelivery inserts one delivery, or returns the id of the one that is there already. A refused one that is there makes way:
-// whoever refused deliveries come from must not be able to keep a true one out by guessing its id.
-func insertDelivery(ctx context.Context, q *conn, a *arrival, id, received int64) (known int64, err error) {
-	d := &a.delivery
-	var body any
-	if d.Body != nil {
-		body = d.Body
+// sentID is by what a sender's delivery is known again.
+type sentID struct{ sender, id string }
+
+// withoutRepeats is how many of a batch, from its beginning, are different deliveries.
+func withoutRepeats(batch []*arrival) int {
+	seen := map[sentID]bool{}
+	for i, a := range batch {
+		key := sentID{a.delivery.Sender, a.delivery.DeliveryID}
+		if key.id != "" && seen[key] {
+			return i
+		}
+		seen[key] = true
 	}
-	for {
-		n, err := q.exec(ctx, `INSERT INTO deliveries (id, sender, delivery_id, event, outcome, reason, about, body, received_at, images, repos)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-			ON CONFLICT (sender, delivery_id) WHERE delivery_id <> '' DO NOTHING`,
-			id, d.Sender, d.DeliveryID, d.Event, string(d.Outcome), d.Reason, d.About, body, received, a.images, a.repos)
-		if err != nil || n == 1 {
-			return 0, err
+	return len(batch)
+}
+
+// insertion is the writing of one batch.
+type insertion struct {
+	delivery, push int64 // the last numbers that are taken
+	now            int64
+	bumps          map[promotion.RepoKey]bool     // the repos that have work
+	listing        map[string][]promotion.RepoKey // the repos that list an image, as far as it was looked up
+	refused        map[string]bool                // senders of which something was refused
+}
+
+// stored is a delivery that is there already.
+type stored struct {
+	id      int64
+	outcome Outcome
+}
+
+// insert writes deliveries that are different from one another.
+func (in *insertion) insert(ctx context.Context, q *conn, batch []*arrival) error {
+	known, err := lookUp(ctx, q, batch)
+	if err != nil {
+		return err
+	}
+	if err := in.lookUpListings(ctx, q, batch); err != nil {
+		return err
+	}
+	var deliveries, subjects, pushes []any
+	for _, a := range batch {
+		a.answer = Accepted{}
+		d := &a.delivery
+		if there, found := known[sentID{d.Sender, d.DeliveryID}]; found {
+			if there.outcome != Refused || d.Outcome == Refused {
+				a.answer = Accepted{ID: there.id, Known: true}
+				continue
+			}
+			// A refused one makes way: whoever those come from must not be able to keep a true one out by guessing its id.
+			if _, err := q.exec(ctx, `DELETE FROM deliveries WHERE id = $1`, there.id); err != nil {
+				return err
+			}
 		}
-		var outcome string
-		found, err := q.one(ctx, []any{&known, &outcome}, `SELECT id, outcome FROM deliveries WHERE sender = $1 AND delivery_id = $2 AND delivery_id <> ''`,
-			d.Sender, d.DeliveryID)
-		if err != nil {
-			return 0, err
+		received := micros(d.ReceivedAt)
+		if received == 0 {
+			received = in.now
 		}
-		if !found {
-			continue // it was old, and has just been removed
+		var body any
+		if d.Body != nil {
+			body = d.Body
 		}
-		if Outcome(outcome) != Refused || d.Outcome == Refused {
-			return known, nil
+		in.delivery++
+		a.answer.ID = in.delivery
+		deliveries = append(deliveries, in.delivery, d.Sender, d.DeliveryID, d.Event, string(d.Outcome), d.Reason, d.About, body, received, a.images, a.repos)
+		for _, subject := range a.subjects {
+			subjects = append(subjects, subject, in.delivery)
 		}
-		if _, err := q.exec(ctx, `DELETE FROM deliveries WHERE id = $1`, known); err != nil {
-			return 0, err
+		if d.Outcome == Refused {
+			in.refused[d.Sender] = true
+			continue
+		}
+		wake := slices.Clone(a.wake)
+		for _, p := range a.pushes {
+			at := micros(p.ReceivedAt)
+			if at == 0 {
+				at = received
+			}
+			in.push++
+			pushes = append(pushes, in.push, string(p.Image), p.Tag, string(p.Digest), p.MediaType, micros(p.PushedAt), at, in.delivery)
+			wake = append(wake, in.listing[string(p.Image)]...)
+		}
+		a.answer.Woken = sortedSet(wake)
+		for _, key := range a.answer.Woken {
+			in.bumps[key] = true
 		}
 	}
+	if err := q.many(ctx, `INSERT INTO deliveries (id, sender, delivery_id, event, outcome, reason, about, body, received_at, images, repos) VALUES `,
+		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``, deliveries); err != nil {
+		return err
+	}
+	if err := q.many(ctx, `INSERT INTO delivery_subjects (subject, delivery) VALUES `, `(?, ?)`, ``, subjects); err != nil {
+		return err
+	}
+	return q.many(ctx, `INSERT INTO pushes (id, image, tag, digest, media_type, pushed_at, received_at, delivery) VALUES `,
+		`(?, ?, ?, ?, ?, ?, ?, ?)`, ``, pushes)
+}
+
+// lookUp finds which of the deliveries are there already.
+func lookUp(ctx context.Context, q *conn, batch []*arrival) (known map[sentID]stored, err error) {
+	known = map[sentID]stored{}
+	var keys []any
+	for _, a := range batch {
+		if a.delivery.DeliveryID != "" {
+			keys = append(keys, a.delivery.Sender, a.delivery.DeliveryID)
+		}
+	}
+	err = q.eachOf(ctx, func(r row) error {
+		var key sentID
+		var there stored
+		if err := r.Scan(&key.sender, &key.id, &there.id, &there.outcome); err != nil {
+			return err
+		}
+		known[key] = there
+		return nil
+	}, `SELECT sender, delivery_id, id, outcome FROM deliveries WHERE delivery_id <> '' AND (sender, delivery_id) IN (VALUES `, `(?, ?)`, `)`, keys)
+	return known, err
+}
+
+// lookUpListings finds the active repos that list the pushed images.
+func (in *insertion) lookUpListings(ctx context.Context, q *conn, batch []*arrival) error {
+	var images []any
+	for _, a := range batch {
+		for _, p := range a.pushes {
+			if _, seen := in.listing[string(p.Image)]; !seen && a.delivery.Outcome != Refused {
+				in.listing[string(p.Image)] = nil
+				images = append(images, string(p.Image))
+			}
+		}
+	}
+	return q.eachOf(ctx, func(r row) error {
+		var image string
+		var key promotion.RepoKey
+		if err := r.Scan(&image, &key); err != nil {
+			return err
+		}
+		in.listing[image] = append(in.listing[image], key)
+		return nil
+	}, `SELECT DISTINCT listings.image, listings.repo FROM listings JOIN repos ON repos.repo = listings.repo
+		WHERE repos.state = 'active' AND listings.image IN (`, `?`, `)`, images)
 }
 
 // reposListing finds the active repos that list an image.

@@ -54,6 +54,7 @@ func (s *Store) openPostgres(ctx context.Context, url string, password func(cont
 		skipLocked:  `FOR UPDATE SKIP LOCKED`,
 		forUpdate:   `FOR NO KEY UPDATE`,
 		shared:      true,
+		rows:        64,
 		writing:     &sql.TxOptions{Isolation: sql.LevelReadCommitted},
 		snapshot:    &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 		writeLimit:  pgWrite,

@@ -82,19 +82,13 @@ func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings
 			return false, err
 		}
 	}
+	var rows, since []any
 	first := map[EnvImage]bool{}
 	for i, l := range listings {
-		if _, err := q.exec(ctx, `INSERT INTO listings (repo, place, environment, file, entry, image, tag, digest, refusal)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			string(repo), i, l.Environment, l.File, l.Entry, string(l.Image), l.Tag, string(l.Digest), l.Refusal); err != nil {
-			return false, err
-		}
+		rows = append(rows, string(repo), i, l.Environment, l.File, l.Entry, string(l.Image), l.Tag, string(l.Digest), l.Refusal)
 		if key := (EnvImage{l.Environment, l.Image}); !first[key] {
 			first[key] = true
-			if _, err := q.exec(ctx, `INSERT INTO listed_since (repo, environment, image, first_at) VALUES ($1, $2, $3, {now})
-				ON CONFLICT (repo, environment, image) DO NOTHING`, string(repo), l.Environment, string(l.Image)); err != nil {
-				return false, err
-			}
+			since = append(since, string(repo), l.Environment, string(l.Image))
 		}
 		if !before[l.Image] && pushes >= 0 && !missed {
 			var one int
@@ -102,6 +96,14 @@ func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings
 				return false, err
 			}
 		}
+	}
+	if err := q.many(ctx, `INSERT INTO listings (repo, place, environment, file, entry, image, tag, digest, refusal) VALUES `,
+		`(?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``, rows); err != nil {
+		return false, err
+	}
+	if err := q.many(ctx, `INSERT INTO listed_since (repo, environment, image, first_at) VALUES `, `(?, ?, ?, {now})`,
+		` ON CONFLICT (repo, environment, image) DO NOTHING`, since); err != nil {
+		return false, err
 	}
 	return missed, nil
 }

@@ -26,6 +26,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 		ddl:         func() (*sql.DB, func(), error) { return s.writer.db, func() {}, nil },
 		now:         `(CAST(ROUND(unixepoch('subsec') * 1000) AS BIGINT) * 1000)`,
 		prepares:    true,
+		rows:        16, // its driver looks through all values for each value
 		snapshot:    &sql.TxOptions{ReadOnly: true},
 		again:       func(error, bool) (time.Duration, bool) { return 0, false },
 		unavailable: sqliteUnavailable,

@@ -240,17 +240,15 @@ func (tx *Tx) SaveNotes(repo promotion.RepoKey, notes []promotion.Note) {
 		if _, err := q.exec(ctx, `DELETE FROM notes WHERE repo = $1`, string(repo)); err != nil {
 			return err
 		}
+		var rows []any
 		for i, n := range notes {
 			body, err := json.Marshal(n)
 			if err != nil {
 				return fmt.Errorf("note on %s: %w", n.Image, err)
 			}
-			if _, err := q.exec(ctx, `INSERT INTO notes (repo, place, environment, image, body) VALUES ($1, $2, $3, $4, $5)`,
-				string(repo), i, n.Environment, string(n.Image), string(body)); err != nil {
-				return err
-			}
+			rows = append(rows, string(repo), i, n.Environment, string(n.Image), string(body))
 		}
-		return nil
+		return q.many(ctx, `INSERT INTO notes (repo, place, environment, image, body) VALUES `, `(?, ?, ?, ?, ?)`, ``, rows)
 	})
 }
 

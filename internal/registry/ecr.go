@@ -51,16 +51,16 @@ func ecr() Type {
 			"    Id=boatlift,Arn=ARN_OF_THE_API_DESTINATION,RoleArn=ARN_OF_A_ROLE_THAT_MAY_INVOKE_IT",
 		}
 		if topics := endpoint.Settings["topics"]; topics != "" {
-			lines = []string{
-				"With the AWS CLI, for each topic:",
-				"",
-				"  aws sns set-topic-attributes --topic-arn " + topics + " --attribute-name SignatureVersion --attribute-value 2",
-				"  aws sns subscribe --topic-arn " + topics + " --protocol https --notification-endpoint '{url}'",
-				"",
+			lines = []string{"With the AWS CLI:", ""}
+			for _, topic := range splitTopics(topics) {
+				lines = append(lines,
+					"  aws sns set-topic-attributes --topic-arn "+topic+" --attribute-name SignatureVersion --attribute-value 2",
+					"  aws sns subscribe --topic-arn "+topic+" --protocol https --notification-endpoint '{url}'")
+			}
+			lines = append(lines, "",
 				"Leave raw message delivery off: it drops the signature. The bot has to run and be reachable while you do this: it confirms",
 				"the subscription by itself, for the topics under settings: only. EventBridge's rule has the topic as its target, with the",
-				"pattern " + `{"source": ["aws.ecr"], "detail-type": ["ECR Image Action"]}` + ".",
-			}
+				"pattern "+`{"source": ["aws.ecr"], "detail-type": ["ECR Image Action"]}`+".")
 		}
 		return setup(&kind, lines...)(endpoint, g)
 	}

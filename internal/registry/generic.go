@@ -176,7 +176,7 @@ func (c *collector) cloudEvent(kind Type, request Request, e *cloudEvent, alone 
 		return undecoded(kind, request, nil, "in its data, "+strings.Join(read.odd, " and ")+" is no text")
 	}
 	if pushed.repository == "" && pushed.tag == "" {
-		return undecoded(kind, request, nil, "its data has no repository; set repository:, tag: … to where they stand in it")
+		return undecoded(kind, request, nil, "its data has no repository and no tag; set repository: and tag: under settings: to where they stand in it")
 	}
 	if pushed.host == "" && strings.Contains(string(e.Source), "://") {
 		pushed.host = string(e.Source)

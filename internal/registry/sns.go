@@ -51,8 +51,8 @@ var (
 	snsToken       = regexp.MustCompile(`^[0-9A-Za-z]{16,1000}$`)
 )
 
-// topics are those that may post to the endpoint.
-func topics(value string) []string {
+// splitTopics reads the setting topics.
+func splitTopics(value string) []string {
 	var list []string
 	for topic := range strings.SplitSeq(value, ",") {
 		if topic = strings.TrimSpace(topic); topic != "" {
@@ -63,7 +63,7 @@ func topics(value string) []string {
 }
 
 func checkTopics(value string) error {
-	for _, topic := range topics(value) {
+	for _, topic := range splitTopics(value) {
 		if match := snsTopic.FindStringSubmatch(topic); match == nil || awsDomain(match[2]) == "" {
 			return fmt.Errorf("%s is no topic of SNS", clip(fmt.Sprintf("%+q", topic)))
 		}
@@ -87,7 +87,7 @@ func proveSNS(ctx context.Context, kind Type, endpoint Endpoint, request Request
 	if err := json.Unmarshal(request.Body, &message); err != nil {
 		return unproved(kind, request, "its signature is not understood: "+explainJSON(err), "")
 	}
-	if !slices.Contains(topics(endpoint.Settings["topics"]), message.Topic) {
+	if !slices.Contains(splitTopics(endpoint.Settings["topics"]), message.Topic) {
 		return unproved(kind, request, "the topic "+subject(message.Topic, "")+" is not one of those that may post here", "list the topic under settings: of this registry, if it is yours")
 	}
 	signature, err := base64.StdEncoding.DecodeString(message.Signature)
@@ -186,7 +186,7 @@ func confirmSNS(ctx context.Context, kind Type, endpoint Endpoint, request Reque
 		return nil, nil // Decode says what it is
 	}
 	match := snsTopic.FindStringSubmatch(message.Topic)
-	if endpoint.shelf == nil || match == nil || !slices.Contains(topics(endpoint.Settings["topics"]), message.Topic) || !snsToken.MatchString(message.Token) {
+	if endpoint.shelf == nil || match == nil || !slices.Contains(splitTopics(endpoint.Settings["topics"]), message.Topic) || !snsToken.MatchString(message.Token) {
 		return nil, undecoded(kind, request, nil, "the subscription is not one that can be confirmed")
 	}
 	host := "sns." + match[2] + "." + awsDomain(match[2])

@@ -32,7 +32,7 @@ func zot() Type {
 		`        "type": "http",`,
 		`        "address": "{url}",`,
 		`        "timeout": "10s",`,
-		`        "headers": {"Authorization": "Bearer {secret}"}`,
+		`        "credentials": {"token": "{secret}"}`,
 		`      }]`,
 		`    }`,
 		`  }`,
@@ -40,7 +40,7 @@ func zot() Type {
 		"It does not say where it is: set host: for this registry to the name that images have.",
 	)
 	kind.Verify = func(endpoint Endpoint, request Request) error {
-		return verifyAuthorization(kind, endpoint, request, true, "set headers or credentials of the sink in zot's configuration to the secret of this registry")
+		return verifyAuthorization(kind, endpoint, request, true, "set the credentials of the sink in zot's configuration to the secret of this registry")
 	}
 	kind.Decode = func(endpoint Endpoint, request Request) (Decoded, error) { return decodeZot(kind, endpoint, request) }
 	return kind

@@ -52,7 +52,7 @@ func readmeFile(t *testing.T, name string) string {
 func notRun() map[string]string {
 	const (
 		inCI   = ".ci/run runs it as a step of its own, and this test is a part of it"
-		docker = "it needs a Docker daemon and its registries; the Dockerfile's build is that of TestBotIsOneStaticFile"
+		docker = "it needs a Docker daemon and its registries; TestImageHoldsTheBinaryAlone looks at the Dockerfile"
 		inside = "it changes a cluster; what would be applied is built by kubectl kustomize"
 	)
 	return map[string]string{
@@ -314,7 +314,7 @@ func (w *readmeWorld) run(t *testing.T, step readmeStep) {
 		return
 	}
 	if _, err := exec.LookPath(program); err != nil && program == "kubectl" {
-		t.Skipf("%s is not run here: %v; TestManifests and its like build deploy/ without it", step.command, err)
+		t.Skipf("%s is not run here: %v; TestManifestsBuild builds deploy/ without it", step.command, err)
 	}
 	asks := strings.HasPrefix(step.command, "boatlift status") || strings.HasPrefix(step.command, "boatlift why")
 	most := readmePatience

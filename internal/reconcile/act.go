@@ -257,16 +257,17 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 		}
 		return t.save(ctx, pr, a.Actor, string(pr.State), nil)
 	case promotion.Reject:
-		if err := t.save(ctx, a.Promotion, rejecter(a), "rejected", func(tx *store.Tx) { tx.AddRejections(a.Rejections...) }); err != nil {
-			return err
+		// The comment comes first, as it is made once and can be made again: recorded, the rejection would not come this way any more.
+		if a.Promotion.PullRequest != 0 {
+			err := t.forge.Comment(ctx, t.repo, a.Promotion.PullRequest, "rejected-"+a.Promotion.ID, rejectComment(a))
+			if err != nil && (endsTurn(err) || t.claim.Attempts < commentTries && !permanent(err)) {
+				return fmt.Errorf("comment on #%d: %w", a.Promotion.PullRequest, err)
+			}
+			if err != nil {
+				t.log.Warn("comment on a rejected pull request", "pull request", a.Promotion.PullRequest, "error", err)
+			}
 		}
-		if a.Promotion.PullRequest == 0 {
-			return nil
-		}
-		if err := t.forge.Comment(ctx, t.repo, a.Promotion.PullRequest, "rejected-"+a.Promotion.ID, rejectComment(a)); err != nil {
-			t.log.Warn("comment on a rejected pull request", "pull request", a.Promotion.PullRequest, "error", err)
-		}
-		return nil
+		return t.save(ctx, a.Promotion, rejecter(a), "rejected", func(tx *store.Tx) { tx.AddRejections(a.Rejections...) })
 	case promotion.Lift:
 		return t.save(ctx, a.Promotion, a.Actor, "reopened", func(tx *store.Tx) { tx.LiftRejections(a.Promotion.ID) })
 	case promotion.LiftHold:
@@ -286,6 +287,9 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 		return fmt.Errorf("a fault in the program: nobody carries out %T", a)
 	}
 }
+
+// commentTries is how many turns may fail for a comment that cannot be made, before what it would tell is recorded without it.
+const commentTries = 3
 
 func rejecter(a promotion.Reject) string {
 	if len(a.Rejections) > 0 {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -27,6 +28,10 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == render.ChildCommand {
 		os.Exit(render.ChildMain(os.Stdin, os.Stdout))
+	}
+	// Histories over real git take their time. -rapid.checks on the command line counts all the same.
+	if err := flag.Set("rapid.checks", "20"); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }
@@ -54,11 +59,12 @@ type world struct {
 	options  Options
 	lag      bool
 
-	mu      sync.Mutex
-	step    func(what string) // called around everything that the bot asks of others
-	configs []promotion.Config
-	pushes  int
-	names   map[forge.RepoID]string // of the bare repositories
+	mu       sync.Mutex
+	step     func(what string) // called around everything that the bot asks of others
+	breakGit func(what string) error
+	configs  []promotion.Config
+	pushes   int
+	names    map[forge.RepoID]string // of the bare repositories
 }
 
 func newWorld(t tester) *world {
@@ -117,6 +123,15 @@ func (w *world) announce(what string) {
 	}
 }
 
+func (w *world) gitBreaks(what string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.breakGit == nil {
+		return nil
+	}
+	return w.breakGit(what)
+}
+
 func (w *world) watch(step func(what string)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -154,7 +169,7 @@ func (w *world) close() {
 func (w *world) start() {
 	w.t.Helper()
 	transport := &http.Transport{}
-	client := gitrepo.NewClient(gitrepo.Options{Transport: watchedTransport{transport, w.announce}})
+	client := gitrepo.NewClient(gitrepo.Options{Transport: watchedTransport{breaking{transport, w.gitBreaks}, w.announce}})
 	w.t.Cleanup(func() {
 		client.Close()
 		transport.CloseIdleConnections()
@@ -561,3 +576,6 @@ func (w *world) lift(r *infra, environment string) {
 	}
 	w.work()
 }
+
+// names gives many images.
+func names(i int) image.Name { return image.Name(fmt.Sprintf("registry.acme.io/shop/app%d", i)) }

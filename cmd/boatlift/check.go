@@ -79,7 +79,11 @@ func check(cmd *cobra.Command, dir string, asJSON bool) error {
 		return &fileError{dir, "there is neither a boatlift.yaml nor a .boatlift.yaml", "name the folder of the bot's configuration, or of an infra repository"}
 	}
 	if botErr == nil {
-		if _, err := config.ParseBot(botFile, botText, environ(botFile)); err != nil {
+		bot, err := config.ParseBot(botFile, botText, environ(botFile))
+		if err == nil {
+			err = checkSenders(bot)
+		}
+		if err != nil {
 			errs = append(errs, err)
 		} else {
 			report.Bot = botFile
@@ -113,15 +117,32 @@ func check(cmd *cobra.Command, dir string, asJSON bool) error {
 	return nil
 }
 
+// checkSenders tells which registries lack what their types need.
+func checkSenders(bot config.Bot) error {
+	var errs []error
+	for _, r := range bot.Registries {
+		if r.Webhook != "" {
+			continue // proved by its forge
+		}
+		if _, err := makeSender(r, r.Secret.Reveal()); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // environ is how the bot's configuration gets at its secrets.
 func environ(file string) config.Environ {
-	var types []string
+	var types, noSecret []string
 	for _, t := range registry.Types() {
 		types = append(types, t.Name)
+		if t.MayLackSecret() {
+			noSecret = append(noSecret, t.Name)
+		}
 	}
 	dir := filepath.Dir(file)
 	return config.Environ{
-		Getenv: os.LookupEnv, RegistryTypes: types,
+		Getenv: os.LookupEnv, RegistryTypes: types, NoSecret: noSecret,
 		ReadFile: func(name string) ([]byte, error) {
 			if !filepath.IsAbs(name) {
 				name = filepath.Join(dir, name)

@@ -7,10 +7,14 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/boatlift/boatlift/internal/config"
+	"github.com/boatlift/boatlift/internal/hook"
 	"github.com/boatlift/boatlift/internal/registry"
 )
 
@@ -19,13 +23,14 @@ func newHooks() *cobra.Command {
 		Use: "hooks", Short: "Look at the webhooks of registries", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newHooksDecode())
+	cmd.AddCommand(newHooksDecode(), newHooksList(), newHooksSetup())
 	return cmd
 }
 
 type decodeFlags struct {
-	kind, secret, host, headers string
-	noVerify                    bool
+	kind, secret, host, headers, path, query, method string
+	settings                                         map[string]string
+	noVerify                                         bool
 }
 
 func newHooksDecode() *cobra.Command {
@@ -47,6 +52,10 @@ code 1 and the reason.`,
 	cmd.Flags().BoolVar(&f.noVerify, "no-verify", false, "do not ask for a proof")
 	cmd.Flags().StringVar(&f.host, "host", "", "host of the registry, where the sender does not say it")
 	cmd.Flags().StringVar(&f.headers, "headers", "", "file with the request's headers as a JSON object")
+	cmd.Flags().StringVar(&f.path, "path", "", "what follows /hooks/NAME/ in the request's address, where the sender carries its secret there")
+	cmd.Flags().StringVar(&f.query, "query", "", "the query of the request's address")
+	cmd.Flags().StringVar(&f.method, "method", http.MethodPost, "the request's method")
+	cmd.Flags().StringToStringVar(&f.settings, "set", nil, "a setting of the type, as name=value; boatlift hooks list names them")
 	_ = cmd.MarkFlagRequired("type") // the flag is there
 	cmd.MarkFlagsMutuallyExclusive("secret", "no-verify")
 	return cmd
@@ -57,16 +66,13 @@ func decodeHook(cmd *cobra.Command, f decodeFlags, bodyFile string) error {
 	if err != nil {
 		return err
 	}
-	endpoint := registry.Endpoint{Host: f.host, Secret: []byte(f.secret)}
-	switch {
-	case f.noVerify:
-		endpoint.Secret = []byte("not looked at")
-	case f.secret == "":
-		return &usageError{errors.New("one of --secret and --no-verify is needed")}
-	}
-	sender, err := registry.NewSender(kind, endpoint)
+	sender, err := decodingSender(kind, f)
 	if err != nil {
 		return err
+	}
+	query, err := url.ParseQuery(f.query)
+	if err != nil {
+		return &usageError{errors.New("--query is no query of an address")}
 	}
 	header, err := readHeaders(f.headers)
 	if err != nil {
@@ -76,21 +82,138 @@ func decodeHook(cmd *cobra.Command, f decodeFlags, bodyFile string) error {
 	if err != nil {
 		return err
 	}
-	req := registry.Request{Method: http.MethodPost, Header: header, Body: body}
-	if !f.noVerify {
-		if err := sender.Verify(req); err != nil {
-			return err
-		}
-	}
-	decoded, err := sender.Decode(req)
-	var wrong *registry.DecodeError
-	if errors.As(err, &wrong) { // the bot answers 200 and keeps the reason
-		decoded = registry.Decoded{Pushes: []registry.Push{}, Ignored: []registry.Ignored{{Reason: wrong.Error()}}}
-		say(cmd.ErrOrStderr(), err)
-	} else if err != nil {
+	req := registry.Request{Method: f.method, Path: f.path, Query: query, Header: header, Body: body}
+	decoded, err := hook.Explain(sender, req, !f.noVerify)
+	var refused *registry.ProofError
+	var undecided *registry.UndecidedError
+	switch {
+	case errors.As(err, &refused), errors.As(err, &undecided): // the bot answers 401 or 503
 		return err
+	case err != nil: // the bot answers 200 and keeps the reason
+		say(cmd.ErrOrStderr(), err)
 	}
 	return printJSON(cmd, decoded)
+}
+
+// decodingSender is the endpoint that the flags describe. Without a proof, what the proof needs may be left out.
+func decodingSender(kind registry.Type, f decodeFlags) (registry.Sender, error) {
+	endpoint := registry.Endpoint{Host: f.host, Secret: []byte(f.secret), Settings: f.settings}
+	if f.noVerify {
+		return registry.NewDecoder(kind, endpoint)
+	}
+	sender, err := registry.NewSender(kind, endpoint)
+	if f.secret == "" && errors.Is(err, registry.ErrNoSecret) {
+		return sender, &usageError{errors.New("one of --secret and --no-verify is needed")}
+	}
+	return sender, err
+}
+
+func newHooksList() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the types of senders: what proves each, what each lacks, what each needs", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				return printJSON(cmd, senderTypes())
+			}
+			for i, t := range senderTypes() {
+				if i > 0 {
+					fmt.Fprintln(cmd.OutOrStdout())
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n  proof: %s\n", t.Name, t.Title, t.Proof)
+				for _, lack := range t.Lacks {
+					fmt.Fprintf(cmd.OutOrStdout(), "  lacks: %s\n", lack)
+				}
+				if t.NeedsHost {
+					fmt.Fprintln(cmd.OutOrStdout(), "  needs: host, as its webhooks do not name it")
+				}
+				for _, s := range t.Settings {
+					fmt.Fprintf(cmd.OutOrStdout(), "  setting %s\n", s)
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// senderType is a type of sender as hooks list prints it.
+type senderType struct {
+	Name      string   `json:"name"`
+	Title     string   `json:"title"`
+	Proof     string   `json:"proof"`
+	Lacks     []string `json:"lacks,omitempty"`
+	NeedsHost bool     `json:"needsHost,omitempty"`
+	Settings  []string `json:"settings,omitempty"`
+}
+
+func senderTypes() []senderType {
+	var types []senderType
+	for _, t := range registry.Types() {
+		out := senderType{Name: t.Name, Title: t.Title, Proof: t.Proof, Lacks: t.Lacks, NeedsHost: t.NeedsHost}
+		for _, s := range t.Settings {
+			text := s.Name + ": " + s.Says
+			switch {
+			case s.Required:
+				text += " (required)"
+			case s.Default != "":
+				text += " (default " + s.Default + ")"
+			}
+			out.Settings = append(out.Settings, text)
+		}
+		types = append(types, out)
+	}
+	return types
+}
+
+func newHooksSetup() *cobra.Command {
+	var file string
+	var showSecret bool
+	cmd := &cobra.Command{
+		Use: "setup NAME", Short: "Print what to configure at the registry that boatlift.yaml calls NAME", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return setupHook(cmd, file, args[0], showSecret) },
+	}
+	cmd.Flags().StringVar(&file, "config", "boatlift.yaml", "the bot's configuration file")
+	cmd.Flags().BoolVar(&showSecret, "show-secret", false, "print the secret itself, not where it stands")
+	return cmd
+}
+
+func setupHook(cmd *cobra.Command, file, name string, showSecret bool) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return &configError{err}
+	}
+	bot, err := config.ParseBot(file, text, environ(file))
+	if err != nil {
+		return &configError{err}
+	}
+	var names []string
+	for _, r := range bot.Registries {
+		names = append(names, r.Name)
+		if r.Name != name {
+			continue
+		}
+		if r.Webhook != "" {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "The pushes of %s come through the webhook of the App of %s: subscribe the App to the event registry_package, and give it Packages: read.\n", r.Name, r.Webhook)
+			return err
+		}
+		sender, err := makeSender(r, r.Secret.Reveal())
+		if err != nil {
+			return &configError{err}
+		}
+		base := bot.PublicURL
+		if base == "" {
+			base = "https://YOUR-HOST"
+		}
+		secret := "THE-SECRET-OF-" + strings.ToUpper(r.Name)
+		if showSecret {
+			secret = string(r.Secret.Reveal())
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(sender.Setup(registry.Guide{Name: r.Name, URL: base + "/hooks/" + r.Name, Secret: secret}), "\n"))
+		return err
+	}
+	return &fileError{file, "no registry is called " + name, "its registries are " + strings.Join(names, ", ")}
 }
 
 func readHeaders(file string) (http.Header, error) {

@@ -214,21 +214,15 @@ func makeEndpoints(bot config.Bot, webhooks map[string]forge.Webhook) ([]hook.En
 	var endpoints []hook.Endpoint
 	through := map[string]*registry.Sender{}
 	for _, r := range bot.Registries {
-		kind, err := registry.Lookup(r.Type)
-		if err != nil {
-			return nil, fmt.Errorf("registry %s: %w", r.Name, err)
-		}
 		secret := r.Secret.Reveal()
-		if r.Webhook != "" {
-			for _, f := range bot.Forges {
-				if f.Name == r.Webhook {
-					secret = f.WebhookSecret.Reveal()
-				}
+		for _, f := range bot.Forges {
+			if r.Webhook != "" && f.Name == r.Webhook {
+				secret = f.WebhookSecret.Reveal()
 			}
 		}
-		sender, err := registry.NewSender(kind, registry.Endpoint{Host: r.Host, Secret: secret})
+		sender, err := makeSender(r, secret)
 		if err != nil {
-			return nil, fmt.Errorf("registry %s: %w", r.Name, err)
+			return nil, err
 		}
 		if r.Webhook != "" {
 			through[r.Webhook] = &sender
@@ -240,6 +234,19 @@ func makeEndpoints(bot config.Bot, webhooks map[string]forge.Webhook) ([]hook.En
 		endpoints = append(endpoints, hook.Endpoint{Name: f.Name, Forge: webhooks[f.Name], Registry: through[f.Name]})
 	}
 	return endpoints, nil
+}
+
+// makeSender makes the endpoint of a registry as boatlift.yaml describes it.
+func makeSender(r config.Registry, secret []byte) (registry.Sender, error) {
+	kind, err := registry.Lookup(r.Type)
+	if err != nil {
+		return registry.Sender{}, fmt.Errorf("registry %s: %w", r.Name, err)
+	}
+	sender, err := registry.NewSender(kind, registry.Endpoint{Host: r.Host, Secret: secret, Settings: r.Settings})
+	if err != nil {
+		return registry.Sender{}, fmt.Errorf("registry %s: %w", r.Name, err)
+	}
+	return sender, nil
 }
 
 func databaseURL(bot config.Bot) string {

@@ -37,6 +37,7 @@ type Environ struct {
 	Getenv        func(name string) (string, bool)  // nil: nothing is set
 	ReadFile      func(name string) ([]byte, error) // reads the file of a secret; a relative name begins at the folder of the bot's file. nil: there are none
 	RegistryTypes []string                          // what a registry's type may be
+	NoSecret      []string                          // types of which some prove themselves without a secret of ours
 	Policies      PolicyChecker                     // checks require.policies; nil: those that ship with the bot are known
 }
 
@@ -85,7 +86,8 @@ type Registry struct {
 	Webhook    string // the name of the forge by whose webhook its pushes come; empty: its own, at /hooks/Name
 	Username   string // empty: no credentials
 	Password   Secret
-	Insecure   bool // the host is asked without TLS
+	Insecure   bool              // the host is asked without TLS
+	Settings   map[string]string // what the type needs besides
 }
 
 // Forge is a GitHub App.
@@ -343,6 +345,7 @@ func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
 	}
 	out := Registry{
 		Name: r.Name.value, Type: r.Type.value, Host: b.host(r.Host), Webhook: r.Webhook.value, Insecure: r.Insecure.value, Secret: b.secret(r.Secret, "secret"),
+		Settings: r.Settings.values,
 	}
 	const ghcr = "ghcr"
 	switch {
@@ -364,6 +367,8 @@ func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
 			}
 			b.add(r.Webhook, "webhook names no forge of this file", right)
 		}
+	case slices.Contains(b.env.NoSecret, r.Type.value):
+		// whoever makes the endpoint tells whether this one needs a secret
 	case r.isMap && r.Secret.line == 0 && r.Webhook.line == 0:
 		right := "write secret: env:NAME"
 		if r.Type.value == ghcr {

@@ -24,6 +24,7 @@ type registryEntry struct {
 	Host        text              `json:"host,omitempty" eg:"host: registry.acme.io" jsonschema_description:"The registry's host as images name it. Default: what webhooks say, or the type's own."`
 	Secret      secretSource      `json:"secret,omitempty" eg:"secret: env:REGISTRY_SECRET" jsonschema_description:"What proves that a webhook comes from the registry: env:NAME or file:/path. Needed, unless webhook is given."`
 	Webhook     text              `json:"webhook,omitempty" eg:"webhook: github" jsonschema_description:"For type ghcr: the forge by whose App webhook the pushes come, instead of a webhook and secret of their own."`
+	Settings    settings          `json:"settings,omitempty" eg:"settings: {audience: https://boatlift.acme.io}" jsonschema_description:"What the type needs besides: boatlift hooks list names them."`
 	Credentials *credentialsEntry `json:"credentials,omitempty" eg:"credentials: {username: bot, password: env:REGISTRY_PASSWORD}" jsonschema_description:"The account that reads tags and digests. Needs host. Default: what docker login has left, else anonymous."`
 	Insecure    boolean           `json:"insecure,omitempty" eg:"insecure: true" jsonschema:"default=false" jsonschema_description:"Ask the host without TLS. Needs host."`
 	Poll        notYet            `json:"poll,omitempty" eg:"the poll of the whole file says how often everything is looked at" jsonschema_description:"Not in this version: how often this registry is read. Refused, as nothing would do it."`

@@ -54,6 +54,8 @@ func (m mapper) schema(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Pattern: durationPattern.String()}
 	case reflect.TypeFor[secretSource]():
 		return &jsonschema.Schema{Type: "string", Pattern: `^(env:[A-Za-z_][A-Za-z0-9_]*|file:.*\S.*)$`}
+	case reflect.TypeFor[settings]():
+		return &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}}}}
 	case reflect.TypeFor[notYet]():
 		return &jsonschema.Schema{Not: &jsonschema.Schema{}}
 	case reflect.TypeFor[group]():

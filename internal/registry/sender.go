@@ -215,6 +215,15 @@ func (t Type) secrecy(endpoint Endpoint) Secrecy {
 	return t.Secrecy(endpoint)
 }
 
+// MayLackSecret tells whether an endpoint of the type can be proved without a secret of ours, given its settings.
+func (t Type) MayLackSecret() bool {
+	all := map[string]string{}
+	for _, s := range t.Settings {
+		all[s.Name] = s.Example
+	}
+	return t.secrecy(Endpoint{Settings: all}) == None
+}
+
 // Type is the name of the sender's type.
 func (s Sender) Type() string { return s.kind.Name }
 

@@ -64,7 +64,7 @@ func FuzzHooks(f *testing.F) {
 		req.Body = readCloser{strings.NewReader(string(body))}
 		for line := range strings.Lines(header) {
 			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
-			req.Header.Add(http.CanonicalHeaderKey(name), strings.TrimSpace(value))
+			req.Header.Add(name, strings.TrimSpace(value))
 		}
 		for _, values := range req.Header {
 			for _, value := range values {

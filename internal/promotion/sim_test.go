@@ -41,7 +41,6 @@ type simPull struct {
 	branch  string
 	release Release
 	base    int // the base commit its head was made on
-	author  bool
 	shown   gate.State
 }
 

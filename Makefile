@@ -23,10 +23,10 @@ demo: build ## try it: a registry, a forge and the bot on this machine (ONCE=1: 
 	bin/sandbox -bot bin/boatlift $(if $(ONCE),-once)
 
 test: ## run all tests
-	go test ./...
+	go test -timeout 30m ./...
 
 race: ## run the tests under the race detector, where it matters (RACEPKGS=...)
-	CGO_ENABLED=1 go test -race $(RACEPKGS)
+	CGO_ENABLED=1 go test -timeout 30m -race $(RACEPKGS)
 
 lint: ## check format, vet, staticcheck and go.mod
 	@out=$$(go run $(GOFUMPT) -l .) && { [ -z "$$out" ] || { printf 'not formatted, see make fmt:\n%s\n' "$$out"; exit 1; }; }

@@ -184,7 +184,7 @@ func (e *TooManyTagsError) Error() string {
 
 // Hint says what to do.
 func (e *TooManyTagsError) Hint() string {
-	return "delete old tags, or set poll: off for this registry and rely on its notifications"
+	return "delete old tags"
 }
 
 // Permanent tells that asking again does not help until tags are deleted.

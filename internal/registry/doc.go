@@ -11,7 +11,7 @@
 // canonical lower case, tags as they were written, digests complete or absent, times in UTC.
 //
 // A push is a hint that somebody should look at the registry again. Senders forget, repeat, reorder and leave out; the
-// caller resolves the tag before anything is built on it, and polls besides. Storing, answering and counting are the hook
+// caller resolves the tag before anything is built on it. Storing, answering and counting are the hook
 // package's.
 //
 // # Who is believed, and what is called

@@ -91,7 +91,7 @@ func (e *UnknownTypeError) Error() string {
 
 // Hint says what to do where none of the types fits.
 func (e *UnknownTypeError) Hint() string {
-	return "set type: to one of the known; a registry that sends none of these needs no type:, it is polled"
+	return "set type: to one of the known; any other sender can post CloudEvents (type: cloudevents)"
 }
 
 // Permanent tells that only another name helps.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	neturl "net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -25,7 +26,7 @@ import (
 )
 
 // postgresEnv says which PostgreSQL the tests use: nothing, one that they start themselves, if its programs are there; required, the
-// same, and it is an error if they are not; postgres://…, that one, as a user who may create databases.
+// same, and it is an error if they are not; off, none; postgres://…, that one, as a user who may create databases.
 const postgresEnv = "BOATLIFT_TEST_POSTGRES"
 
 // cluster is a PostgreSQL of the tests' own. Another process keeps it, which ends it when the tests end, however they do.
@@ -41,6 +42,9 @@ var errNoPostgres = errors.New("SKIPPED: no PostgreSQL to test with")
 
 // startCluster starts one. Its files are flushed to the disk only where speed is measured.
 func startCluster() (*cluster, error) {
+	if os.Getenv(postgresEnv) == "off" {
+		return nil, fmt.Errorf("%w: %s is off", errNoPostgres, postgresEnv)
+	}
 	c := &cluster{keeper: exec.Command(os.Args[0])}
 	durable := "off"
 	if f := flag.Lookup("test.bench"); f != nil && f.Value.String() != "" {
@@ -291,7 +295,15 @@ func (c *shared) begin() {
 	c.once.Do(func() {
 		where := os.Getenv(postgresEnv)
 		if strings.HasPrefix(where, "postgres") {
-			c.url = func(database string) string { return strings.Replace(where, "/postgres", "/"+database, 1) }
+			server, err := neturl.Parse(where)
+			if c.err = err; err != nil {
+				return
+			}
+			c.url = func(database string) string {
+				u := *server
+				u.Path = "/" + database
+				return u.String()
+			}
 		} else if c.own, c.err = startCluster(); c.err != nil {
 			if errors.Is(c.err, errNoPostgres) && where != "required" {
 				fmt.Fprintln(os.Stderr, c.err)
@@ -304,19 +316,22 @@ func (c *shared) begin() {
 			return
 		}
 		ctx := context.Background()
-		if _, c.err = c.admin.ExecContext(ctx, `CREATE DATABASE boatlift_template ENCODING 'UTF8' TEMPLATE template0`); c.err != nil {
+		if _, c.err = c.admin.ExecContext(ctx, `CREATE DATABASE `+template()+` ENCODING 'UTF8' TEMPLATE template0`); c.err != nil {
 			return
 		}
 		var s *Store
-		if s, c.err = Open(ctx, c.url("boatlift_template"), Options{}); c.err == nil {
+		if s, c.err = Open(ctx, c.url(template()), Options{}); c.err == nil {
 			c.err = s.Close()
 		}
 	})
 }
 
+// template is the name of the database that has the schema.
+func template() string { return fmt.Sprintf("boatlift_template_%d", os.Getpid()) }
+
 func (c *shared) stop() {
 	if c.admin != nil {
-		_, _ = c.admin.Exec(`DROP DATABASE IF EXISTS boatlift_template`)
+		_, _ = c.admin.Exec(`DROP DATABASE IF EXISTS ` + template())
 		_ = c.admin.Close()
 	}
 	if c.own != nil {
@@ -335,7 +350,7 @@ func newDatabase(tb testing.TB) string {
 		tb.Fatal(ownCluster.err)
 	}
 	name := fmt.Sprintf("boatlift_%d_%d", os.Getpid(), ownCluster.last.Add(1))
-	if _, err := ownCluster.admin.ExecContext(tb.Context(), `CREATE DATABASE `+name+` TEMPLATE boatlift_template`); err != nil {
+	if _, err := ownCluster.admin.ExecContext(tb.Context(), `CREATE DATABASE `+name+` TEMPLATE `+template()); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {

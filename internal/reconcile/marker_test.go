@@ -161,7 +161,8 @@ func TestACopiedMarkerInSomebodysPullRequestIsNotBelieved(t *testing.T) {
 	w.push(web, "1.1.0")
 	w.work()
 	pr := r.proposal("mine", map[string]string{"acc/web/kustomization.yaml": kustomization(string(web) + ":6.6.6")})
-	w.edit(r, pr, func(p *forge.PullRequest) { p.Body = r.pull(1).Body })
+	body := r.pull(1).Body
+	w.edit(r, pr, func(p *forge.PullRequest) { p.Body = body })
 	w.hear()
 	w.loseDatabase()
 	list, err := w.store.Promotions(w.ctx, store.PromotionFilter{PullRequest: pr.Number})

@@ -217,7 +217,7 @@ func renderedSection(e edit) string {
 }
 
 func htmlText(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(inert(s))
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "`", "&grave;").Replace(inert(s))
 }
 
 func endComment(pr promotion.Promotion, by *promotion.Promotion) string {

@@ -146,7 +146,7 @@ func hostileWork(s string, images int) *work {
 	var changes []promotion.Change
 	for i := range images {
 		changes = append(changes, promotion.Change{
-			Image: image.Name(fmt.Sprintf("registry.acme.io/%s/%d", s, i)), FromTag: s, Tag: s + fmt.Sprint(i), Digest: digestOf(web, s, i), FromDigest: digestOf(web, s, -i),
+			Image: image.Name(fmt.Sprintf("registry.acme.io/%s/%d", strings.ToValidUTF8(s, ""), i)), FromTag: s, Tag: s + fmt.Sprint(i), Digest: digestOf(web, s, i), FromDigest: digestOf(web, s, -i),
 		})
 	}
 	r := promotion.NewRelease("acceptance", s, changes)

@@ -579,3 +579,11 @@ func (w *world) lift(r *infra, environment string) {
 
 // names gives many images.
 func names(i int) image.Name { return image.Name(fmt.Sprintf("registry.acme.io/shop/app%d", i)) }
+
+// park takes a repository out of the bot's hands.
+func (r *infra) park() error {
+	if err := r.store.SetRepoState(r.ctx, r.key(), store.RepoParked, "not in this test"); err != nil {
+		return fmt.Errorf("park %s: %w", r.FullName, err)
+	}
+	return nil
+}

@@ -82,6 +82,26 @@ func scenes() []scene {
 			},
 		},
 		{
+			"merging", func(w *world, r *infra) {
+				w.commitConfig(r, environment("acceptance", below("acc"), merging(promotion.MergeAuto)),
+					environment("production", below("prod"), after("acceptance"), merging(promotion.MergeAuto)))
+				w.wake(r)
+				w.work()
+				w.push(web, "1.1.0")
+				w.work()
+				w.clock.move(time.Second) // the turn that merges
+			},
+			func(t *testing.T, r *infra) {
+				t.Helper()
+				wantPulls(t, r, "merged acceptance: web 1.0.0 → 1.1.0", "merged production: web 1.0.0 → 1.1.0")
+				for _, p := range r.promotions() {
+					if p.State != promotion.Deployed || p.AgainstGate {
+						t.Errorf("#%d is %s, against the gate %v", p.PullRequest, p.State, p.AgainstGate)
+					}
+				}
+			},
+		},
+		{
 			"making anew", func(w *world, r *infra) {
 				w.push(web, "1.1.0")
 				w.work()
@@ -228,6 +248,30 @@ func TestWheneverTheBotDiesTheNextOneGoesOn(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A crash must not keep from production that acceptance runs a release: nothing else would tell it before the next poll.
+func TestWheneverTheBotDiesWhatComesAfterHears(t *testing.T) {
+	t.Parallel()
+	for n := 1; ; n++ {
+		where := ""
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			w := newWorld(sequential{t})
+			acceptance, production := w.shop()
+			w.push(web, "1.1.0")
+			w.work()
+			if _, err := acceptance.alice().Merge(acceptance.ID, 1); err != nil {
+				t.Fatal(err)
+			}
+			w.wake(acceptance)
+			where = w.diesAt(n)
+			w.later(2 * time.Minute) // the lease runs out; nobody wakes anybody
+			production.gate(production.only(), forge.Success)
+		})
+		if where == "" {
+			return
+		}
 	}
 }
 

@@ -410,3 +410,43 @@ func TestAnEnvironmentThatIsTakenOutEndsItsPullRequests(t *testing.T) {
 	acceptance.none()
 	acceptance.comment(1, "not in .boatlift.yaml any more")
 }
+
+func TestWhoPushesWhileAReleaseIsSupersededKeepsTheirCommit(t *testing.T) {
+	w := newWorld(t)
+	acceptance, _ := w.shop()
+	w.push(web, "1.1.0")
+	w.work()
+	pr := acceptance.only()
+	w.push(web, "1.2.0")
+	theirs := ""
+	w.watch(func(what string) {
+		if what == "before CreatePullRequest" && theirs == "" { // the bot has looked, and is about to close the old one
+			theirs = acceptance.commit(pr.HeadBranch, map[string]string{"README.md": "mine\n"})
+		}
+	})
+	w.work()
+	w.hear()
+	if head, _ := w.host.head("acme/infra-acceptance", pr.HeadBranch); head != theirs || acceptance.pull(pr.Number).State != forge.Open {
+		t.Errorf("the pull request is %s at %.8s, want it open at %.8s\n%s", acceptance.pull(pr.Number).State, head, theirs, acceptance.explain())
+	}
+}
+
+// Every webhook may be lost: a look now and then leads to the same state.
+func TestNothingDependsOnAnEventOfTheForge(t *testing.T) {
+	w := newWorld(t)
+	acceptance, production := w.shop()
+	w.push(web, "1.1.0")
+	w.work()
+	if _, err := acceptance.alice().Merge(acceptance.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.later(10 * time.Minute)
+	production.gate(production.only(), forge.Success)
+	if _, err := production.alice().Merge(production.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.later(10 * time.Minute)
+	if p := production.promotion(1); p.State != promotion.Deployed || p.AgainstGate {
+		t.Errorf("production's promotion is %s, against the gate %v", p.State, p.AgainstGate)
+	}
+}

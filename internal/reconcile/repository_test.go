@@ -285,3 +285,58 @@ func TestWhoParksARepositoryDuringItsTurnIsNotContradicted(t *testing.T) {
 		t.Errorf("it is %s, want parked", rec.State)
 	}
 }
+
+func TestAnotherDefaultBranchGetsItsOwnPullRequests(t *testing.T) {
+	w := newWorld(t)
+	acceptance, _ := w.shop()
+	w.push(web, "1.1.0")
+	w.work()
+	old := acceptance.only()
+	main, _ := w.host.head("acme/infra-acceptance", "main")
+	w.host.git("", "acme/infra-acceptance", "update-ref", "refs/heads/trunk", main)
+	w.host.git("", "acme/infra-acceptance", "symbolic-ref", "HEAD", "refs/heads/trunk")
+	repo := acceptance.Repository
+	repo.DefaultBranch = "trunk"
+	w.mem.SetRepository(repo)
+	w.hear()
+	w.hear()
+	pr := acceptance.only()
+	if pr.BaseBranch != "trunk" || pr.Number == old.Number {
+		t.Errorf("#%d onto %s is open, want a new one onto trunk\n%s", pr.Number, pr.BaseBranch, acceptance.explain())
+	}
+	acceptance.comment(old.Number, "not the default branch any more")
+	acceptance.gate(pr, forge.Success)
+}
+
+func TestADatabaseThatWasLostIsNoticedAlsoWhereTheConfigurationIsWrong(t *testing.T) {
+	w := newWorld(t)
+	acceptance, _ := w.shop()
+	right := acceptance.file("main", ConfigFile)
+	w.push(web, "1.1.0")
+	w.work()
+	acceptance.commit("main", map[string]string{ConfigFile: "nonsense\n"})
+	w.loseDatabase()
+	acceptance.commit("main", map[string]string{ConfigFile: right + "\n"})
+	w.hear()
+	if holds := acceptance.holds(); len(holds) != 1 || holds[0].Reason != promotion.LostReason {
+		t.Errorf("holds %+v, want the environment held until a person has looked", holds)
+	}
+}
+
+func TestNamesOfEnvironmentsBeforeAreComparedAsTheForgeDoes(t *testing.T) {
+	w := newWorld(t)
+	r := w.repo("infra", map[string]string{
+		ConfigFile:                    w.config(environment("acceptance", below("acc")), environment("production", below("prod"), after("ACME/Infra:acceptance"))),
+		"acc/web/kustomization.yaml":  kustomization(string(web) + ":1.0.0"),
+		"prod/web/kustomization.yaml": kustomization(string(web) + ":1.0.0"),
+	})
+	w.discover()
+	w.push(web, "1.1.0")
+	w.work()
+	if _, err := r.alice().Merge(r.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.wake(r)
+	w.turn() // one turn is enough, as acceptance is in the same repository
+	r.gate(r.only(), forge.Success)
+}

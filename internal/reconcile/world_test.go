@@ -587,3 +587,9 @@ func (r *infra) park() error {
 	}
 	return nil
 }
+
+// commitConfig is alice's commit of another configuration.
+func (w *world) commitConfig(r *infra, environments ...promotion.Environment) {
+	w.t.Helper()
+	r.commit("main", map[string]string{ConfigFile: w.config(environments...)})
+}

@@ -354,11 +354,14 @@ func (p *planner) judgeOther(o Other) gate.Verdict {
 		if !ok || env.Mode == Off || env.Mode == Observe {
 			continue
 		}
+		changes := slices.Clone(o.Changes[name])
 		facts := gate.Facts{
-			Now: p.w.Now, Environment: name, Changes: o.Changes[name], After: p.after(env, o.Changes[name]), Head: o.Head,
+			Now: p.w.Now, Environment: name, Changes: changes, After: p.after(env, changes), Head: o.Head,
 			OpenCount: p.countActive(name), Approvals: o.Approvals,
 		}
-		for _, c := range o.Changes[name] {
+		for i, c := range changes {
+			changes[i].Downgrade = p.downgrades(env, Change{Image: c.Image, Tag: c.ToTag, Digest: c.ToDigest})
+			changes[i].PushedAt = p.seen(c.Image, c.ToTag, c.ToDigest).First
 			if reason := p.heldBecause(name, c.Image); reason != "" {
 				facts.Held = reason
 			}

@@ -105,7 +105,7 @@ func (t *turn) failed(ctx context.Context, pr promotion.Promotion, cause error) 
 	pr.LastError = firstLine(cause.Error())
 	wait := max(backOff(pr.Attempts), retryAfter(cause))
 	if permanent(cause) {
-		wait = max(wait, time.Hour) // a person has to change something, and the push that does it makes a turn
+		wait = max(wait, 10*time.Minute) // a person has to change something first
 	}
 	pr.RetryAt = t.now.Add(wait)
 	t.wakes = append(t.wakes, pr.RetryAt)

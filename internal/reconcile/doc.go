@@ -12,6 +12,20 @@
 // A failure of one release is written on its promotion, with the time of the next try, and never fails the turn, so that one bad app does
 // not stop the others. Only what concerns the whole repo (it cannot be read, the forge limits requests) fails the turn.
 //
+// That base is still rolled out where it was is assumed in a turn that opens pull requests, and asked soon after: the first thing a push
+// causes is a pull request, in four requests at the forge (the list, the pull request, its labels, its check) and two at git.
+//
+// A pull request of the bot's whose head a person made is judged by what that head changes, as everybody's pull requests are: it may change
+// anything by now, and must not show a verdict on something else.
+//
+// A pull request is only asked for conflicts where base has other content in the files that it edits. What is closed by a machine is reopened
+// on the very commit it had, because forges refuse it on another; where they refuse it all the same, its images are held.
+//
+// A comparison of somebody's pull request with base is made on the heads of both, as a forge is not asked for their common ancestor: one that
+// touches a kustomization and is behind base in its images is judged as if it set them back, until it is brought up to date.
+//
+// The marker in a pull request's body is left out where it would not fit beside what people read; its branch still names the release.
+//
 // The branch of a rejected promotion is kept until a newer release was merged, so that a person can reopen the pull request, which is how
 // a rejection is taken back.
 package reconcile

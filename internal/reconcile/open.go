@@ -335,7 +335,7 @@ func (t *turn) present(ctx context.Context, w *work) error {
 			return fmt.Errorf("comment on #%d: %w", w.pr.PullRequest, err)
 		}
 	default:
-		pull, err := t.openOrFind(ctx, w.pr.Branch, forge.NewPullRequest{
+		pull, err := t.openOrFind(ctx, w.pr, forge.NewPullRequest{
 			Head: w.pr.Branch, Base: t.repo.DefaultBranch, Title: title, Body: body, Labels: []string{"boatlift", "boatlift/" + env},
 		})
 		if err != nil {
@@ -367,7 +367,8 @@ func (t *turn) present(ctx context.Context, w *work) error {
 }
 
 // openOrFind opens a pull request, or finds the one that is open for the branch already.
-func (t *turn) openOrFind(ctx context.Context, branch string, pr forge.NewPullRequest) (forge.PullRequest, error) {
+func (t *turn) openOrFind(ctx context.Context, of promotion.Promotion, pr forge.NewPullRequest) (forge.PullRequest, error) {
+	branch := of.Branch
 	pull, err := t.forge.CreatePullRequest(ctx, t.repo, pr)
 	if err != nil && pull.Number != 0 {
 		t.log.Warn("the pull request is open, but without its labels", "pull request", pull.Number, "error", err)
@@ -384,9 +385,13 @@ func (t *turn) openOrFind(ctx context.Context, branch string, pr forge.NewPullRe
 		return pull, fmt.Errorf("look for the pull request of branch %s: %w", branch, err)
 	}
 	for _, f := range found {
-		if f.State == forge.Open && f.BaseBranch == pr.Base {
-			return f, nil
+		if f.State != forge.Open || f.BaseBranch != pr.Base {
+			continue
 		}
+		if slices.ContainsFunc(t.world.Promotions, func(o promotion.Promotion) bool { return o.ID != of.ID && o.PullRequest == f.Number }) {
+			return pull, fmt.Errorf("#%d, of an earlier promotion of the same images, is still open", f.Number)
+		}
+		return f, nil
 	}
 	return pull, fmt.Errorf("the forge says that a pull request for branch %s exists, and shows none", branch)
 }

@@ -2,11 +2,14 @@ package reconcile
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/gate"
@@ -44,7 +47,7 @@ func (t *turn) observeOthers(ctx context.Context) error {
 }
 
 func (t *turn) observeOther(ctx context.Context, o *promotion.Other) error {
-	o.Shown = t.mem.Checks[o.Number][o.Head]
+	o.Shown = t.shownOn(o.Number, o.Head)
 	if o.Shown == promotion.NoImageChanges {
 		return nil
 	}
@@ -144,6 +147,23 @@ func numbered(lists []promotion.Listing) iter.Seq2[promotion.Listing, entry] {
 	}
 }
 
+// shownOn is what the gate last showed on a head commit. It is remembered with the configuration that it was shown by: under another one
+// the same commit may change images of other environments.
+func (t *turn) shownOn(number int, head string) string {
+	shown, by, _ := strings.Cut(t.mem.Checks[number][head], shownBy)
+	if by != t.configurationSum() {
+		return ""
+	}
+	return shown
+}
+
+const shownBy = "\nby configuration "
+
+func (t *turn) configurationSum() string {
+	sum := sha256.Sum256([]byte(t.rec.ConfigText))
+	return hex.EncodeToString(sum[:8])
+}
+
 // showOther shows the gate on somebody's pull request, and remembers what was shown.
 func (t *turn) showOther(ctx context.Context, a promotion.ShowOther) error {
 	err := t.forge.SetCheck(ctx, t.repo, gateCheck(a.Head, a.Verdict, ""))
@@ -156,7 +176,7 @@ func (t *turn) showOther(ctx context.Context, a promotion.ShowOther) error {
 		return fmt.Errorf("show the gate on #%d: %w", a.Number, err)
 	}
 	return t.r.Store.Update(ctx, t.claim, func(tx *store.Tx) error {
-		tx.SaveCheck(t.claim.Repo, a.Number, a.Head, a.Shown)
+		tx.SaveCheck(t.claim.Repo, a.Number, a.Head, a.Shown+shownBy+t.configurationSum())
 		return nil
 	})
 }

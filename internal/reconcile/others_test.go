@@ -131,6 +131,33 @@ func TestAPullRequestThatCannotBeReadDoesNotKeepTheBotFromItsOwn(t *testing.T) {
 	}
 }
 
+func TestPoliciesSeeWhatAPersonPutsBack(t *testing.T) {
+	w := newWorld(t)
+	acceptance, production := w.shop(func(a, _ *promotion.Environment) { a.Policies = []gate.Use{{Policy: "no-downgrade"}} })
+	back := map[string]string{"apps/web/kustomization.yaml": kustomization(string(web) + ":0.9.0")}
+	denied, left := acceptance.proposal("back", back), acceptance.proposal("on", map[string]string{"apps/web/kustomization.yaml": kustomization(string(web) + ":1.1.0")})
+	without := production.proposal("back", back)
+	w.hear()
+	acceptance.gate(denied, forge.Failure, "would go back from 1.0.0 to 0.9.0")
+	acceptance.gate(left, forge.Success)
+	production.gate(without, forge.Pending, "acceptance")
+}
+
+func TestAnotherConfigurationLooksAtEveryPullRequestAnew(t *testing.T) {
+	w := newWorld(t)
+	r := w.repo("infra", map[string]string{
+		ConfigFile:                   w.config(environment("acceptance", below("acc"))),
+		"acc/web/kustomization.yaml": kustomization(string(web) + ":1.0.0"), "prod/web/kustomization.yaml": kustomization(string(web) + ":1.0.0"),
+	})
+	w.discover()
+	pr := r.proposal("web", map[string]string{"prod/web/kustomization.yaml": kustomization(string(web) + ":1.1.0")})
+	w.hear()
+	r.gate(pr, forge.Success)
+	w.commitConfig(r, environment("acceptance", below("acc")), environment("production", below("prod"), after("acceptance")))
+	w.hear()
+	r.gate(pr, forge.Pending)
+}
+
 func TestWhereTheBotOnlyObservesNothingIsShown(t *testing.T) {
 	w := newWorld(t)
 	acceptance, _ := w.shop(func(a, _ *promotion.Environment) { a.Mode = promotion.Observe })

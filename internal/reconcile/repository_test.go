@@ -102,12 +102,24 @@ func TestAStoredConfigurationThatIsNotUnderstoodAnyMoreClosesNothing(t *testing.
 	w.work()
 	w.options.Parse = func([]byte) (promotion.Config, error) { return promotion.Config{}, errors.New("stricter now") }
 	w.start()
+	acceptance.commit("main", map[string]string{"README.md": "base moves meanwhile\n"})
 	w.hear()
 	acceptance.only()
+	if rec := acceptance.record(); len(rec.Environments) != 1 || !strings.Contains(rec.ConfigError, "stricter now") {
+		t.Errorf("recorded are environments %v and error %q", rec.Environments, rec.ConfigError)
+	}
 	w.options.Parse = w.parse
 	w.start()
 	w.hear()
-	acceptance.only()
+	acceptance.gate(acceptance.only(), forge.Success)
+	if rec := acceptance.record(); rec.ConfigError != "" {
+		t.Errorf("the error is still %q", rec.ConfigError)
+	}
+	w.push(web, "1.2.0")
+	w.work()
+	if pr := acceptance.only(); pr.Title != "acceptance: web 1.0.0 → 1.2.0" {
+		t.Errorf("%q is open", pr.Title)
+	}
 }
 
 func TestWithoutAConfigurationNothingHappens(t *testing.T) {

@@ -194,15 +194,21 @@ func (t *turn) observeBase(ctx context.Context) error {
 	if t.tree, err = t.remote.Tree(ctx, t.base); err != nil {
 		return fmt.Errorf("read %s: %w", t.repo.FullName, err)
 	}
-	if err := t.observeConfig(ctx); err != nil {
+	understood, err := t.observeConfig(ctx)
+	if err != nil {
 		return err
 	}
-	if string(t.base) == t.mem.Repo.BaseHead && t.rec.ConfigText == t.mem.Repo.ConfigText {
+	switch {
+	case !understood: // what was known stays known
 		t.world.Listings = t.mem.Listings
-	} else if t.world.Listings, err = t.list(ctx, t.tree); err != nil {
-		return fmt.Errorf("read the kustomizations of %s: %w", t.repo.FullName, err)
+	case string(t.base) == t.mem.Repo.BaseHead && t.rec.ConfigText == t.mem.Repo.ConfigText:
+		t.world.Listings = t.mem.Listings
+	default:
+		if t.world.Listings, err = t.list(ctx, t.tree); err != nil {
+			return fmt.Errorf("read the kustomizations of %s: %w", t.repo.FullName, err)
+		}
+		t.rec.BaseHead = string(t.base)
 	}
-	t.rec.BaseHead = string(t.base)
 	if t.rec.BaselineAt.IsZero() && len(t.world.Config.Environments) > 0 {
 		t.rec.BaselineAt = t.now
 	}
@@ -230,78 +236,6 @@ func (t *turn) refreshRepository(ctx context.Context) error {
 		t.rec.State, t.rec.StateReason = rec.State, rec.StateReason
 	}
 	t.repo = repo
-	return nil
-}
-
-// observeConfig reads .boatlift.yaml. A wrong one is shown on the commit that brought it, and pauses the repo: nothing new is opened or
-// merged, while the last good one keeps the gates of what is open.
-func (t *turn) observeConfig(ctx context.Context) error {
-	if t.mem.Repo.ConfigSHA != string(t.base) {
-		text, err := t.tree.ReadFile(ctx, ConfigFile)
-		switch {
-		case isNotExist(err):
-			t.rec.ConfigText, t.rec.ConfigError = "", ""
-		case err != nil && !permanent(err):
-			return fmt.Errorf("read %s of %s: %w", ConfigFile, t.repo.FullName, err)
-		case err != nil:
-			t.rec.ConfigError = ConfigFile + ": " + err.Error()
-		default:
-			if _, err := t.r.Parse(text); err != nil {
-				t.rec.ConfigError = err.Error()
-			} else {
-				t.rec.ConfigText, t.rec.ConfigError = string(text), ""
-			}
-		}
-		t.rec.ConfigSHA = string(t.base)
-		if err := t.showConfig(ctx); err != nil {
-			if endsTurn(err) {
-				return err
-			}
-			t.log.Warn("show what is wrong with the configuration", "error", err)
-			t.rec.ConfigSHA = "" // read and shown again
-			t.wakeLater(time.Minute)
-		}
-	}
-	if t.rec.ConfigError != "" {
-		t.world.Paused = "the newest " + ConfigFile + " is wrong: " + firstLine(t.rec.ConfigError)
-	}
-	t.rec.Environments = nil
-	if t.rec.ConfigText == "" {
-		return nil
-	}
-	cfg, err := t.r.Parse([]byte(t.rec.ConfigText))
-	if err != nil { // a newer program may be stricter than the one that took it
-		t.rec.ConfigError = err.Error()
-		t.world.Paused = firstLine(t.rec.ConfigError)
-		return nil
-	}
-	t.world.Config = cfg
-	for _, env := range cfg.Environments {
-		row := store.EnvRow{Name: env.Name, Path: env.Path, Mode: env.Mode}
-		for _, ref := range env.After {
-			row.After = append(row.After, ref.In(t.repo.FullName))
-		}
-		t.rec.Environments = append(t.rec.Environments, row)
-	}
-	return nil
-}
-
-// configCheck is the name of the check that shows a wrong .boatlift.yaml.
-const configCheck = "boatlift/config"
-
-// showConfig shows on the base commit what is wrong with its configuration, and that it is mended.
-func (t *turn) showConfig(ctx context.Context) error {
-	if t.rec.ConfigError == "" && t.mem.Repo.ConfigError == "" {
-		return nil
-	}
-	check := forge.Check{HeadSHA: string(t.base), Name: configCheck, Conclusion: forge.Success, Title: ConfigFile + " is right again", Summary: "Boatlift works with it."}
-	if t.rec.ConfigError != "" {
-		check.Conclusion, check.Title = forge.Failure, ConfigFile+" is wrong; Boatlift opens and merges nothing here until it is mended"
-		check.Summary = fence("", cut(t.rec.ConfigError, 20000)) + "\n\n`boatlift check` shows the same on your machine."
-	}
-	if err := t.forge.SetCheck(ctx, t.repo, check); err != nil {
-		return fmt.Errorf("show the configuration check of %s: %w", t.repo.FullName, err)
-	}
 	return nil
 }
 

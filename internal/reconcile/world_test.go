@@ -56,7 +56,6 @@ type world struct {
 	store    *store.Store
 	bot      *Reconciler
 	options  Options
-	lag      bool
 
 	mu       sync.Mutex
 	step     func(what string) // called around everything that the bot asks of others

@@ -17,8 +17,16 @@ const ReasonNotListed = "the forge no longer lists it"
 // nameKey is how a repo's name is compared: forges do not tell case apart.
 func nameKey(fullName string) string { return strings.ToLower(fullName) }
 
+// saveRepo records a repo with its environments.
 func saveRepo(ctx context.Context, q *conn, r Repo) error {
-	if _, err := q.exec(ctx, `INSERT INTO repos (repo, forge, forge_id, installation, full_name, name_key, default_branch, clone_url, web_url,
+	if err := saveRepoRow(ctx, q, r); err != nil {
+		return err
+	}
+	return saveEnvironments(ctx, q, r)
+}
+
+func saveRepoRow(ctx context.Context, q *conn, r Repo) error {
+	_, err := q.exec(ctx, `INSERT INTO repos (repo, forge, forge_id, installation, full_name, name_key, default_branch, clone_url, web_url,
 			merge_method, base_head, config_text, config_error, config_sha, state, state_reason, baseline_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, CASE WHEN $15 = '' THEN 'active' ELSE $15 END, $16, $17, {now})
 		ON CONFLICT (repo) DO UPDATE SET forge = excluded.forge, forge_id = excluded.forge_id, installation = excluded.installation,
@@ -30,9 +38,11 @@ func saveRepo(ctx context.Context, q *conn, r Repo) error {
 			state_reason = CASE WHEN $15 = '' THEN repos.state_reason ELSE excluded.state_reason END`,
 		string(r.Key), r.Forge, r.ForgeID, r.Installation, r.FullName, nameKey(r.FullName), r.DefaultBranch, r.CloneURL, r.WebURL,
 		r.MergeMethod, r.BaseHead, plain(r.ConfigText, 1<<20), plain(r.ConfigError, 1<<16), r.ConfigSHA, string(r.State), r.StateReason,
-		micros(r.BaselineAt)); err != nil {
-		return err
-	}
+		micros(r.BaselineAt))
+	return err
+}
+
+func saveEnvironments(ctx context.Context, q *conn, r Repo) error {
 	for _, text := range []string{`DELETE FROM environments WHERE repo = $1`, `DELETE FROM environment_after WHERE repo = $1`} {
 		if _, err := q.exec(ctx, text, string(r.Key)); err != nil {
 			return err
@@ -205,24 +215,25 @@ func selectRepos(ctx context.Context, q *conn, where string, args ...any) (list 
 		config_error, config_sha, state, state_reason, baseline_at, updated_at FROM repos`+where, args...); err != nil {
 		return nil, err
 	}
-	for i := range list {
-		r := &list[i]
-		if err := q.each(ctx, func(row row) error {
-			var e EnvRow
-			var after string
-			if err := row.Scan(&e.Name, &e.Path, &e.Mode, &after); err != nil {
-				return err
-			}
-			if err := json.Unmarshal([]byte(after), &e.After); err != nil {
-				return fmt.Errorf("environment %s of %s: %w", e.Name, r.Key, err)
-			}
-			r.Environments = append(r.Environments, e)
-			return nil
-		}, `SELECT name, path, mode, after FROM environments WHERE repo = $1 ORDER BY place`, string(r.Key)); err != nil {
-			return nil, err
-		}
+	place := make(map[promotion.RepoKey]int, len(list))
+	keys := make([]any, len(list))
+	for i, r := range list {
+		place[r.Key], keys[i] = i, string(r.Key)
 	}
-	return list, nil
+	return list, q.eachOf(ctx, func(row row) error {
+		var key promotion.RepoKey
+		var e EnvRow
+		var after string
+		if err := row.Scan(&key, &e.Name, &e.Path, &e.Mode, &after); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(after), &e.After); err != nil {
+			return fmt.Errorf("environment %s of %s: %w", e.Name, key, err)
+		}
+		r := &list[place[key]]
+		r.Environments = append(r.Environments, e)
+		return nil
+	}, `SELECT repo, name, path, mode, after FROM environments WHERE repo IN (`, `?`, `) ORDER BY repo, place`, keys)
 }
 
 // UpsertRepos records everything that a forge lists for the bot, in one transaction. Repos that are new, have changed or were parked
@@ -264,7 +275,7 @@ func (s *Store) UpsertRepos(ctx context.Context, forge string, found []Repo) (wo
 			if known && same(old, merged) {
 				continue
 			}
-			if err := saveRepo(ctx, q, merged); err != nil {
+			if err := saveRepoRow(ctx, q, merged); err != nil { // its environments stay what they are
 				return err
 			}
 			if merged.State == RepoActive {

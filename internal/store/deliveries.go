@@ -137,22 +137,17 @@ func readList[T ~string](text string, list *[]T) error {
 func (s *Store) Pushes(ctx context.Context, images []image.Name, since time.Time) (list []Push, err error) {
 	err = s.read(ctx, "list pushes", func(ctx context.Context, q *conn) error {
 		list = nil
-		for _, name := range sortedSet(images) {
-			if err := q.each(ctx, func(r row) error {
-				var p Push
-				var pushed, received int64
-				if err := r.Scan(&p.ID, &p.Image, &p.Tag, &p.Digest, &p.MediaType, &pushed, &received, &p.Delivery); err != nil {
-					return err
-				}
-				p.PushedAt, p.ReceivedAt = instant(pushed), instant(received)
-				list = append(list, p)
-				return nil
-			}, `SELECT id, image, tag, digest, media_type, pushed_at, received_at, delivery FROM pushes
-				WHERE image = $1 AND received_at >= $2`, string(name), micros(since)); err != nil {
+		return q.eachOf(ctx, func(r row) error {
+			var p Push
+			var pushed, received int64
+			if err := r.Scan(&p.ID, &p.Image, &p.Tag, &p.Digest, &p.MediaType, &pushed, &received, &p.Delivery); err != nil {
 				return err
 			}
-		}
-		return nil
+			p.PushedAt, p.ReceivedAt = instant(pushed), instant(received)
+			list = append(list, p)
+			return nil
+		}, `SELECT id, image, tag, digest, media_type, pushed_at, received_at, delivery FROM pushes WHERE received_at >= $1 AND image IN (`, `?`, `)`,
+			anys(sortedSet(images)), micros(since))
 	})
 	slices.SortFunc(list, func(a, b Push) int {
 		if c := a.ReceivedAt.Compare(b.ReceivedAt); c != 0 {

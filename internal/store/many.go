@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,7 +14,7 @@ func (q *conn) many(ctx context.Context, head, row, tail string, values []any) e
 	width := strings.Count(row, "?")
 	for len(values) > 0 {
 		n := fits(len(values)/width, q.dialect.rows)
-		if _, err := q.exec(ctx, rows(head, row, tail, n), values[:n*width]...); err != nil {
+		if _, err := q.exec(ctx, rows(head, row, tail, 0, n), values[:n*width]...); err != nil {
 			return err
 		}
 		values = values[n*width:]
@@ -21,12 +22,12 @@ func (q *conn) many(ctx context.Context, head, row, tail string, values []any) e
 	return nil
 }
 
-// eachOf runs a query about any number of rows, like many. What is asked for twice may be found twice.
-func (q *conn) eachOf(ctx context.Context, scan func(row) error, head, row, tail string, values []any) error {
+// eachOf runs a query about any number of rows, like many. The first places in the text, from $1 on, are for what is fixed.
+func (q *conn) eachOf(ctx context.Context, scan func(row) error, head, row, tail string, values []any, fixed ...any) error {
 	width := strings.Count(row, "?")
 	for len(values) > 0 {
 		n := fits(len(values)/width, q.dialect.rows)
-		if err := q.each(ctx, scan, rows(head, row, tail, n), values[:n*width]...); err != nil {
+		if err := q.each(ctx, scan, rows(head, row, tail, len(fixed), n), slices.Concat(fixed, values[:n*width])...); err != nil {
 			return err
 		}
 		values = values[n*width:]
@@ -44,12 +45,12 @@ func fits(n, most int) int {
 	return 1
 }
 
-// rows is the text for n rows.
-func rows(head, row, tail string, n int) string {
+// rows is the text for n rows, whose values come after some others.
+func rows(head, row, tail string, after, n int) string {
 	var b strings.Builder
 	b.Grow(len(head) + n*(len(row)+16) + len(tail))
 	b.WriteString(head)
-	place := 0
+	place := after
 	for i := range n {
 		if i > 0 {
 			b.WriteString(", ")
@@ -66,4 +67,13 @@ func rows(head, row, tail string, n int) string {
 	}
 	b.WriteString(tail)
 	return b.String()
+}
+
+// anys are texts as values of a statement.
+func anys[T ~string](list []T) []any {
+	values := make([]any, len(list))
+	for i, text := range list {
+		values[i] = string(text)
+	}
+	return values
 }

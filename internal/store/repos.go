@@ -148,24 +148,19 @@ func saveTags(ctx context.Context, q *conn, tags map[tagKey]Tag) error {
 func (s *Store) Tags(ctx context.Context, images []image.Name) (tags map[image.Name]map[string]Tag, err error) {
 	err = s.read(ctx, "read tags", func(ctx context.Context, q *conn) error {
 		tags = map[image.Name]map[string]Tag{}
-		for _, name := range sortedSet(images) {
-			if err := q.each(ctx, func(r row) error {
-				t := Tag{Image: name}
-				var first, read int64
-				if err := r.Scan(&t.Tag, &t.Digest, &first, &read, &t.Err); err != nil {
-					return err
-				}
-				t.First, t.ReadAt = instant(first), instant(read)
-				if tags[name] == nil {
-					tags[name] = map[string]Tag{}
-				}
-				tags[name][t.Tag] = t
-				return nil
-			}, `SELECT tag, digest, first_at, read_at, error FROM tags WHERE image = $1`, string(name)); err != nil {
+		return q.eachOf(ctx, func(r row) error {
+			var t Tag
+			var first, read int64
+			if err := r.Scan(&t.Image, &t.Tag, &t.Digest, &first, &read, &t.Err); err != nil {
 				return err
 			}
-		}
-		return nil
+			t.First, t.ReadAt = instant(first), instant(read)
+			if tags[t.Image] == nil {
+				tags[t.Image] = map[string]Tag{}
+			}
+			tags[t.Image][t.Tag] = t
+			return nil
+		}, `SELECT image, tag, digest, first_at, read_at, error FROM tags WHERE image IN (`, `?`, `)`, anys(sortedSet(images)))
 	})
 	return tags, err
 }
@@ -216,9 +211,9 @@ func selectRepos(ctx context.Context, q *conn, where string, args ...any) (list 
 		return nil, err
 	}
 	place := make(map[promotion.RepoKey]int, len(list))
-	keys := make([]any, len(list))
+	keys := make([]promotion.RepoKey, len(list))
 	for i, r := range list {
-		place[r.Key], keys[i] = i, string(r.Key)
+		place[r.Key], keys[i] = i, r.Key
 	}
 	return list, q.eachOf(ctx, func(row row) error {
 		var key promotion.RepoKey
@@ -233,7 +228,7 @@ func selectRepos(ctx context.Context, q *conn, where string, args ...any) (list 
 		r := &list[place[key]]
 		r.Environments = append(r.Environments, e)
 		return nil
-	}, `SELECT repo, name, path, mode, after FROM environments WHERE repo IN (`, `?`, `) ORDER BY repo, place`, keys)
+	}, `SELECT repo, name, path, mode, after FROM environments WHERE repo IN (`, `?`, `) ORDER BY repo, place`, anys(keys))
 }
 
 // UpsertRepos records everything that a forge lists for the bot, in one transaction. Repos that are new, have changed or were parked

@@ -206,17 +206,13 @@ func (s *Store) wake(ctx context.Context, how func(context.Context, *conn, []pro
 // bump makes work. The keys have to be sorted, and each there once. A row in a worker's hands keeps its time: the finish looks at wanted, and the expiry
 // of the lease comes anyway. One that waits its turn already keeps its place; one that backs off, its pause.
 func bump(ctx context.Context, q *conn, keys []promotion.RepoKey) error {
-	values := make([]any, len(keys))
-	for i, key := range keys {
-		values[i] = string(key)
-	}
 	return q.many(ctx, `INSERT INTO work (repo, wanted, done, wake_at, owner, lease_until, token, claimed_at, attempts, last_error, not_before, due_at) VALUES `,
 		`(?, 1, 0, 0, '', 0, 0, 0, 0, '', 0, {now})`,
 		` ON CONFLICT (repo) DO UPDATE SET wanted = work.wanted + 1, due_at = CASE
 			WHEN work.lease_until > 0 THEN work.due_at
 			WHEN work.due_at > 0 AND work.due_at <= {now} THEN work.due_at
 			WHEN work.not_before > {now} THEN work.not_before
-			ELSE {now} END`, values)
+			ELSE {now} END`, anys(keys))
 }
 
 // inOrder bumps others and writes a row of work of one's own, all in the order of their keys.

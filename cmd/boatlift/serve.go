@@ -78,7 +78,7 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(&listenError{bot.Listen, err}, socket.Close())
 	}
-	api := &dashboard.API{Store: db, Version: versionText(), Started: started, Senders: parts.senders, Log: log}
+	api := &dashboard.API{Store: db, Version: versionText(), Started: started, Senders: parts.senders, Now: db.Now, Log: log}
 	admin := chi.NewRouter()
 	admin.Mount("/api/v1", api.Routes())
 	admin.Mount("/debug", middleware.Profiler()) // on the socket only
@@ -156,7 +156,7 @@ func join(bot config.Bot, db *store.Store, count *metrics, log *slog.Logger) (*p
 	for _, e := range endpoints {
 		p.senders = append(p.senders, "/hooks/"+e.Name)
 	}
-	if p.receiver, err = hook.New(hook.Options{Endpoints: endpoints, Inbox: db, Log: log, Observe: count.delivered}); err != nil {
+	if p.receiver, err = hook.New(hook.Options{Endpoints: endpoints, Inbox: db, Now: db.Now, Log: log, Observe: count.delivered}); err != nil {
 		return nil, err
 	}
 	git := gitrepo.NewClient(gitrepo.Options{UserAgent: "boatlift/" + versionText()})
@@ -169,7 +169,7 @@ func join(bot config.Bot, db *store.Store, count *metrics, log *slog.Logger) (*p
 		Parse: func(text []byte) (promotion.Config, error) {
 			return config.ParseRepo(reconcile.ConfigFile, text, engine, bot.Require)
 		},
-		MarkerKey: func(name string) []byte { return keys[name] }, Log: log, Workers: bot.Workers, Poll: bot.Poll, Observe: count.turned,
+		MarkerKey: func(name string) []byte { return keys[name] }, Now: db.Now, Log: log, Workers: bot.Workers, Poll: bot.Poll, Observe: count.turned,
 	})
 	return p, err
 }

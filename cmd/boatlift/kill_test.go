@@ -243,25 +243,31 @@ func onePullEach(t *testing.T, s *stage.Stage, repo string, tags []string) {
 	}
 }
 
+// noFailedWork waits until nothing is left that failed: what did is tried again.
 func noFailedWork(t *testing.T, s *stage.Stage) {
 	t.Helper()
-	status, err := s.Bot.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, w := range status.Work {
-		if w.LastError != "" || w.Attempts > 0 {
-			t.Errorf("work is left over: %+v", w)
+	var failed []string
+	err := stage.Await(t.Context(), patience, "what failed to be done", func() (bool, error) {
+		status, err := s.Bot.Status(t.Context())
+		failed = nil
+		for _, w := range status.Work {
+			if w.LastError != "" {
+				failed = append(failed, w.Repo+": "+w.LastError)
+			}
 		}
-	}
-	for _, r := range status.Repos {
-		for _, e := range r.Environments {
-			for _, p := range e.Promotions {
-				if p.LastError != "" {
-					t.Errorf("%s:%s: %s", r.Name, e.Name, p.LastError)
+		for _, r := range status.Repos {
+			for _, e := range r.Environments {
+				for _, p := range e.Promotions {
+					if p.LastError != "" {
+						failed = append(failed, r.Name+":"+e.Name+": "+p.LastError)
+					}
 				}
 			}
 		}
+		return len(failed) == 0, err
+	})
+	if err != nil {
+		t.Errorf("%v: %s", err, strings.Join(failed, "; "))
 	}
 }
 

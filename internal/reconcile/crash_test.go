@@ -172,9 +172,22 @@ func (w *world) wake(r *infra) {
 	}
 }
 
-// diesAt does turns until the bot dies at its n-th touch of the world: before or after any call of the forge, any request to git, and in
-// any transaction. Death is a context that ends: nothing that comes after has any effect, and the claim stays as it is. It reports
-// where that was; empty if the bot came to rest before.
+// lasting tells moments between which the world may have changed: before every call that changes something at the forge, after every request
+// to git, and at the beginning of every transaction. To die between two of them is to die at the later one.
+func lasting(what string) bool {
+	when, name, _ := strings.Cut(what, " ")
+	switch name {
+	case "CreatePullRequest", "EditPullRequest", "Comment", "DeleteBranch", "SetCheck":
+		return when == "before"
+	case "Merge":
+		return true
+	default:
+		return what == "store" || when == "after" && strings.HasPrefix(name, "git ")
+	}
+}
+
+// diesAt does turns until the bot dies at the n-th lasting moment. Death is a context that ends: nothing that comes after has any effect, and
+// the claim stays as it is. It reports where that was; empty if the bot came to rest before.
 func (w *world) diesAt(n int) (where string) {
 	w.t.Helper()
 	ctx, die := context.WithCancel(w.ctx)
@@ -189,7 +202,10 @@ func (w *world) diesAt(n int) (where string) {
 			return where
 		}
 		w.watch(func(what string) {
-			if touches++; touches == n && where == "" {
+			if lasting(what) {
+				touches++
+			}
+			if touches == n && where == "" {
 				where = what
 				die()
 			}

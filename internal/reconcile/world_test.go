@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		os.Exit(render.ChildMain(os.Stdin, os.Stdout))
 	}
 	// Histories over real git take their time. -rapid.checks on the command line counts all the same.
-	if err := flag.Set("rapid.checks", "20"); err != nil {
+	if err := flag.Set("rapid.checks", "15"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())

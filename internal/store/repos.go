@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/promotion"
@@ -70,7 +71,7 @@ func saveEnvironments(ctx context.Context, q *conn, r Repo) error {
 
 // saveListings replaces a repo's listings, if they are others than those that are there. missed tells that an image which is new here
 // was pushed after the push of the given number, unless that is negative.
-func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings []promotion.Listing, pushes int64) (missed bool, err error) {
+func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings []promotion.Listing, pushes int64, began time.Time) (missed bool, err error) {
 	for i := range listings {
 		l := &listings[i]
 		l.File, l.Entry, l.Tag, l.Refusal = storable(l.File), storable(l.Entry), storable(l.Tag), plain(l.Refusal, 2000)
@@ -99,6 +100,9 @@ func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings
 		if key := (EnvImage{l.Environment, l.Image}); !first[key] {
 			first[key] = true
 			since = append(since, string(repo), l.Environment, string(l.Image))
+			if !began.IsZero() {
+				since = append(since, micros(began))
+			}
 		}
 		if !before[l.Image] && pushes >= 0 && !missed {
 			var one int
@@ -111,7 +115,12 @@ func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings
 		`(?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``, rows); err != nil {
 		return false, err
 	}
-	if err := q.many(ctx, `INSERT INTO listed_since (repo, environment, image, first_at) VALUES `, `(?, ?, ?, {now})`,
+	// A push that comes while the turn looks is news already, so an image is listed since the turn began.
+	row := `(?, ?, ?, {now})`
+	if !began.IsZero() {
+		row = `(?, ?, ?, ?)`
+	}
+	if err := q.many(ctx, `INSERT INTO listed_since (repo, environment, image, first_at) VALUES `, row,
 		` ON CONFLICT (repo, environment, image) DO NOTHING`, since); err != nil {
 		return false, err
 	}

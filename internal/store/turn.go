@@ -18,7 +18,8 @@ import (
 // has returned; then everything is, in the order of the calls, or nothing.
 type Tx struct {
 	repo   promotion.RepoKey
-	pushes int64 // the number of the last push before the turn; negative outside of one
+	pushes int64     // the number of the last push before the turn; negative outside of one
+	began  time.Time // of the turn, by the database's clock; zero outside of one
 	steps  []step
 	tags   map[tagKey]Tag
 	wakes  []promotion.RepoKey
@@ -37,7 +38,7 @@ type step func(ctx context.Context, s *Store, q *conn) error
 // Update writes what fn collects, if the claim is still ours; else it writes nothing and returns ErrLost. A promotion that another
 // one stands in the way of gives *DuplicateError.
 func (s *Store) Update(ctx context.Context, c *Claim, fn func(tx *Tx) error) error {
-	tx := &Tx{repo: c.Repo, pushes: c.pushes, tags: map[tagKey]Tag{}}
+	tx := &Tx{repo: c.Repo, pushes: c.pushes, began: c.Started, tags: map[tagKey]Tag{}}
 	if err := tx.fill(fn); err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (tx *Tx) SaveListings(repo promotion.RepoKey, listings []promotion.Listing)
 	}
 	listings = slices.Clone(listings)
 	tx.add(func(ctx context.Context, _ *Store, q *conn) error {
-		missed, err := saveListings(ctx, q, repo, listings, tx.pushes)
+		missed, err := saveListings(ctx, q, repo, listings, tx.pushes, tx.began)
 		if missed && !slices.Contains(tx.wakes, repo) {
 			tx.wakes = append(tx.wakes, repo)
 		}

@@ -27,7 +27,7 @@ func TestFaults(t *testing.T) {
 		"every third write fails after it took effect":    {Match: "POST /repos/", ErrorEvery: 3, ErrorAfter: true},
 		"every third change fails after it took effect":   {Match: "PATCH /repos/", ErrorEvery: 3, ErrorAfter: true},
 		"every second write breaks after it took effect":  {Match: "POST /repos/", ErrorEvery: 2, ErrorStatus: -1, ErrorAfter: true},
-		"every fifth connection breaks":                   {ErrorEvery: 5, ErrorStatus: -1},
+		"every ninth connection breaks":                   {ErrorEvery: 9, ErrorStatus: -1},
 		"every fifth connection breaks after it was used": {ErrorEvery: 5, ErrorStatus: -1, ErrorAfter: true},
 		"one call in thirty fails":                        {ErrorEvery: 31, ErrorStatus: http.StatusServiceUnavailable},
 
@@ -54,7 +54,7 @@ func TestOutages(t *testing.T) {
 	random := dice(t)
 	s := set(t, stage.Options{BotConfig: "poll: 1s\n"})
 	story(t, s, func() {
-		f := hub.Faults{ErrorEvery: 1, Times: 1 + random.IntN(5), ErrorAfter: random.IntN(2) == 0, ForgetWebhooks: random.IntN(3)}
+		f := hub.Faults{ErrorEvery: 1, Times: 1 + random.IntN(3), ErrorAfter: random.IntN(2) == 0, ForgetWebhooks: random.IntN(3)}
 		f.ErrorStatus = []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusInternalServerError, -1}[random.IntN(4)]
 		t.Logf("%+v", f)
 		s.Hub.SetFaults(f)

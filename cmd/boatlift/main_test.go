@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -72,17 +75,38 @@ func set(t testing.TB, o stage.Options) *stage.Stage {
 		t.Fatalf("%v\n%s", err, botLog(dir))
 	}
 	t.Cleanup(func() {
+		if err := errors.Join(s.Close(), soundLog(dir)); err != nil {
+			t.Error(err)
+		}
 		if t.Failed() {
 			t.Log(botLog(dir))
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
 		}
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
 	})
 	return s
+}
+
+// soundLog looks for what a bot's log never has, whatever happens.
+func soundLog(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, "bot", "bot.log"))
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		for _, never := range []string{"a fault in the program", "a fault in the decoder", "panic: ", "DATA RACE", `"level":"ERROR"`} {
+			if strings.Contains(line, never) {
+				return fmt.Errorf("the bot's log has: %s", line)
+			}
+		}
+		for _, secret := range []string{"sandbox-registry-token", "sandbox-webhook-secret", "PRIVATE KEY"} {
+			if strings.Contains(line, secret) {
+				return fmt.Errorf("the bot's log tells a secret: %s", line)
+			}
+		}
+	}
+	return nil
 }
 
 // botLog is the end of a bot's log.

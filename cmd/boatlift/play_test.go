@@ -9,10 +9,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -32,7 +34,7 @@ type play struct {
 type playKey struct{}
 
 // patience is how long a script waits for anything.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 type command func(p *play, ctx context.Context, ts *testscript.TestScript, args []string) error
 
@@ -40,7 +42,7 @@ type command func(p *play, ctx context.Context, ts *testscript.TestScript, args 
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]command{
-		"stage":     (*play).start,     // stage start [bot=FILE] [acceptance=FILE] [production=FILE]: sets BOATLIFT_DATA, BOT, HOOKS, HUB, REGISTRY
+		"stage":     (*play).start,     // stage start [bot=FILE] [acceptance=FILE] [production=FILE] [file=FILE…]: sets BOATLIFT_DATA, BOT, BOT_URL, HUB, REGISTRY
 		"push":      (*play).push,      // push TAG [REPOSITORY…]: push images, by default all
 		"retag":     (*play).retag,     // retag REPOSITORY FROM TO
 		"pull":      (*play).pull,      // pull ENV TAG: the open pull request on stdout, its number as $PULL and its head as $HEAD
@@ -91,8 +93,8 @@ func (p *play) end() {
 	if p.stage == nil {
 		return
 	}
-	if err := errors.Join(p.stage.Close(), os.RemoveAll(p.dir)); err != nil {
-		p.env.T().Log("end the stage:", err)
+	if err := errors.Join(p.stage.Close(), soundLog(p.dir), os.RemoveAll(p.dir)); err != nil {
+		p.env.T().(testing.TB).Errorf("end the stage: %v", err)
 	}
 }
 
@@ -125,6 +127,10 @@ func (p *play) start(ctx context.Context, ts *testscript.TestScript, args []stri
 			o.BotConfig = text
 		case "acceptance", "production":
 			o.Config[on(what)] = text
+		case "file":
+			if err := os.WriteFile(filepath.Join(p.dir, filepath.Base(file)), []byte(text), 0o600); err != nil {
+				return err
+			}
 		default:
 			return errUsage
 		}
@@ -134,7 +140,7 @@ func (p *play) start(ctx context.Context, ts *testscript.TestScript, args []stri
 	}
 	ts.Setenv("BOATLIFT_DATA", p.stage.Bot.DataDir())
 	ts.Setenv("BOT", p.stage.Bot.Dir())
-	ts.Setenv("HOOKS", p.stage.Bot.URL()+"/hooks")
+	ts.Setenv("BOT_URL", p.stage.Bot.URL())
 	ts.Setenv("HUB", p.stage.Hub.URL())
 	ts.Setenv("REGISTRY", p.stage.Registry.Host())
 	return nil

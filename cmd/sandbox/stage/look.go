@@ -16,7 +16,7 @@ import (
 const GateCheck = "boatlift/gate"
 
 // patience is how long anything on the stage may take, on a machine that has much else to do.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // Pulls are the pull requests that were ever opened for a tag, by number.
 func (s *Stage) Pulls(repo, tag string) ([]hub.Pull, error) {

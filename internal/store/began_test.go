@@ -44,7 +44,7 @@ func TestAnImageIsListedSinceItsTurnBegan(t *testing.T) {
 	if err != nil || len(pushes) != 1 {
 		t.Fatalf("Pushes = %v, %v; want the one", pushes, err)
 	}
-	if first := memory.FirstSeen[EnvImage{"acceptance", name}]; !pushes[0].ReceivedAt.After(first) {
+	if first := memory.FirstSeen[EnvImage{"acceptance", name}]; pushes[0].ReceivedAt.Before(first) {
 		t.Errorf("listed since %s, pushed at %s: the push would never be proposed", first, pushes[0].ReceivedAt)
 	}
 }

@@ -327,7 +327,7 @@ func whyNothing(e *Explanation, under string, since time.Time, here []promotion.
 		e.say(time.Time{}, under, "the tag that was pushed last is set here already", "")
 	case (q.tag != "" || q.digest != "") && !slices.ContainsFunc(here, func(l promotion.Listing) bool { return !q.means(l.Tag, cmp.Or(l.Digest, q.digest)) }):
 		e.say(time.Time{}, under, "it is set here already", "")
-	case !slices.ContainsFunc(q.pushes, func(p store.Push) bool { return !p.ReceivedAt.Before(since) }):
+	case !slices.ContainsFunc(q.pushes, func(p store.Push) bool { return p.ReceivedAt.After(since) }):
 		e.say(since, under, "the image was first seen here after it was pushed, and what was there before is not proposed", "push it again, or set it in the kustomization by hand")
 	default:
 		e.say(time.Time{}, under, "nothing is open here, and nothing waits", "if .boatlift.yaml has images: for this environment, one of them has to match the image")

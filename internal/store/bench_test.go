@@ -43,7 +43,7 @@ func BenchmarkAccept(b *testing.B) {
 						if err := saveRepo(ctx, q, infra(key, fmt.Sprint("acme/", n))); err != nil {
 							return err
 						}
-						_, err := saveListings(ctx, q, key, []promotion.Listing{{Environment: "e", Image: web}}, -1, time.Time{})
+						_, err := saveListings(ctx, q, key, []promotion.Listing{{Environment: "e", Image: web}}, -1, time.Now())
 						return err
 					}); err != nil {
 						b.Fatal(err)

@@ -32,5 +32,5 @@ func lockFile(path string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
 	}
-	return file.Close, nil
+	return func() error { return errors.Join(unlockFile(file), file.Close()) }, nil
 }

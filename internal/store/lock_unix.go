@@ -22,3 +22,6 @@ func tryLock(file *os.File) (held bool, err error) {
 		}
 	}
 }
+
+// unlockFile gives the lock back at once: closing the file alone leaves it with a child that was just forked until that runs its program.
+func unlockFile(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }

@@ -16,3 +16,8 @@ func tryLock(file *os.File) (held bool, err error) {
 	}
 	return false, err
 }
+
+// unlockFile gives the lock back at once; closing the file would do it at some time.
+func unlockFile(file *os.File) error {
+	return windows.UnlockFileEx(windows.Handle(file.Fd()), 0, 1, 0, &windows.Overlapped{OffsetHigh: 1})
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -80,9 +81,9 @@ func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings
 	if err != nil || slices.Equal(there, listings) {
 		return false, err
 	}
-	before := map[image.Name]bool{}
+	before, placed := map[image.Name]bool{}, map[EnvImage]bool{}
 	for _, l := range there {
-		before[l.Image] = true
+		before[l.Image], placed[EnvImage{l.Environment, l.Image}] = true, true
 	}
 	if _, err := q.exec(ctx, `DELETE FROM listings WHERE repo = $1`, string(repo)); err != nil {
 		return false, err
@@ -94,33 +95,32 @@ func saveListings(ctx context.Context, q *conn, repo promotion.RepoKey, listings
 		}
 	}
 	var rows, since []any
-	first := map[EnvImage]bool{}
 	for i, l := range listings {
 		rows = append(rows, string(repo), i, l.Environment, l.File, l.Entry, string(l.Image), l.Tag, string(l.Digest), l.Refusal)
-		if key := (EnvImage{l.Environment, l.Image}); !first[key] {
-			first[key] = true
-			since = append(since, string(repo), l.Environment, string(l.Image))
-			if !began.IsZero() {
-				since = append(since, micros(began))
-			}
+		if placed[EnvImage{l.Environment, l.Image}] {
+			continue
 		}
-		if !before[l.Image] && pushes >= 0 && !missed {
-			var one int
-			if missed, err = q.one(ctx, []any{&one}, `SELECT 1 FROM pushes WHERE image = $1 AND id > $2 LIMIT 1`, string(l.Image), pushes); err != nil {
+		placed[EnvImage{l.Environment, l.Image}] = true
+		at := micros(began)
+		if pushes >= 0 {
+			// A push that comes while the turn looks is news already, so an image is listed since the turn began. The clock may be too
+			// coarse to tell which of both was first; the push's number does.
+			var next sql.NullInt64
+			if _, err := q.one(ctx, []any{&next}, `SELECT MIN(received_at) FROM pushes WHERE image = $1 AND id > $2`, string(l.Image), pushes); err != nil {
 				return false, err
 			}
+			if next.Valid {
+				missed = missed || !before[l.Image]
+				at = min(at, next.Int64-1)
+			}
 		}
+		since = append(since, string(repo), l.Environment, string(l.Image), at)
 	}
 	if err := q.many(ctx, `INSERT INTO listings (repo, place, environment, file, entry, image, tag, digest, refusal) VALUES `,
 		`(?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``, rows); err != nil {
 		return false, err
 	}
-	// A push that comes while the turn looks is news already, so an image is listed since the turn began.
-	row := `(?, ?, ?, {now})`
-	if !began.IsZero() {
-		row = `(?, ?, ?, ?)`
-	}
-	if err := q.many(ctx, `INSERT INTO listed_since (repo, environment, image, first_at) VALUES `, row,
+	if err := q.many(ctx, `INSERT INTO listed_since (repo, environment, image, first_at) VALUES `, `(?, ?, ?, ?)`,
 		` ON CONFLICT (repo, environment, image) DO NOTHING`, since); err != nil {
 		return false, err
 	}

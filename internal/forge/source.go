@@ -1,0 +1,30 @@
+package forge
+
+import (
+	"context"
+	"time"
+)
+
+// Commit is one commit of a source repository. All of it is text from outside.
+type Commit struct {
+	SHA    string
+	Title  string // first line of the message
+	Author string // login, else name
+	URL    string
+	At     time.Time
+}
+
+// Comparison is what lies between two revisions of a source repository.
+type Comparison struct {
+	URL     string   // the page that shows it
+	Commits []Commit // newest first, at most as many as were asked for
+	Total   int      // of all commits between
+}
+
+// Sources reads the repositories that images are built from.
+type Sources interface {
+	// Compare lists the commits that lead from one revision to another in the repository whose web address is given, at most `most`.
+	// ErrNotFound: the address is not on this forge, or the bot may not read it, or it does not have the revisions. Nothing is fetched
+	// from the address itself: it only names a repository of this forge.
+	Compare(ctx context.Context, address, from, to string, most int) (Comparison, error)
+}

@@ -243,6 +243,7 @@ type Forge interface {
 	PullRequests
 	Checks
 	Rollouts
+	Sources
 }
 
 // Event is what a webhook of a forge boils down to: where to look again.

@@ -23,8 +23,10 @@ type Comparison struct {
 
 // Sources reads the repositories that images are built from.
 type Sources interface {
-	// Compare lists the commits that lead from one revision to another in the repository whose web address is given, at most `most`.
-	// ErrNotFound: the address is not on this forge, or the bot may not read it, or it does not have the revisions. Nothing is fetched
-	// from the address itself: it only names a repository of this forge.
-	Compare(ctx context.Context, address, from, to string, most int) (Comparison, error)
+	// Compare lists the commits that lead from one revision to another, both commit ids in hex, in the repository whose web address is
+	// given, at most `most`. It sees what an installation that reaches repo sees: the repositories of that account that the bot was let
+	// into, and public ones, so that what is shown in one account's pull requests never comes from another's secrets. ErrNotFound: the
+	// address is not on this forge, or the bot may not read it, or it does not have the revisions. Nothing is fetched from the address
+	// itself: it only names a repository of this forge.
+	Compare(ctx context.Context, repo Repository, address, from, to string, most int) (Comparison, error)
 }

@@ -191,6 +191,10 @@ func (w *watched) Deployments(ctx context.Context, repo forge.Repository, enviro
 	return watch(w, "Deployments", func() ([]forge.Deployment, error) { return w.Forge.Deployments(ctx, repo, environment, limit) })
 }
 
+func (w *watched) Compare(ctx context.Context, repo forge.Repository, address, from, to string, most int) (forge.Comparison, error) {
+	return watch(w, "Compare", func() (forge.Comparison, error) { return w.Forge.Compare(ctx, repo, address, from, to, most) })
+}
+
 // watchedTransport announces every request to git before it is sent and after its answer has come.
 type watchedTransport struct {
 	http.RoundTripper

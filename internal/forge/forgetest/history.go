@@ -1,11 +1,15 @@
 package forgetest
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/forge"
 )
 
 // history is a repository's commits and branches, as far as a forge needs them. A commit that a test only names by its hash has
@@ -19,6 +23,9 @@ type history struct {
 type commit struct {
 	parents []string
 	tree    map[string]string // path to content; nil when unknown
+	title   string
+	author  string
+	at      time.Time
 }
 
 func newHistory() *history {
@@ -149,4 +156,23 @@ func (h *history) merge(baseBranch, head, method string) string {
 		parents = append(parents, head)
 	}
 	return h.commitOn(baseBranch, parents, tree)
+}
+
+// log lists the commits that lead from one to another, newest first; ok is false where either is not known.
+func (h *history) log(web, from, to string) (list []forge.Commit, ok bool) {
+	if h.commits[from] == nil || h.commits[to] == nil {
+		return nil, false
+	}
+	before := map[string]bool{}
+	for _, sha := range h.ancestors(from) {
+		before[sha] = true
+	}
+	for _, sha := range h.ancestors(to) {
+		if c := h.commits[sha]; !before[sha] && c != nil {
+			list = append(list, forge.Commit{
+				SHA: sha, Title: cmp.Or(c.title, "change"), Author: cmp.Or(c.author, "founder"), URL: web + "/commit/" + sha, At: c.at,
+			})
+		}
+	}
+	return list, true
 }

@@ -1,0 +1,95 @@
+package forgetest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/boatlift/boatlift/internal/forge"
+)
+
+// sourceScene is a repository that images are built from, with so many commits beside the first.
+func sourceScene(t *testing.T, h Harness, commits int) (s scene, source forge.Repository, shas []string) {
+	t.Helper()
+	s = newScene(t, h)
+	id := h.CreateRepository(t, "shop")
+	source, err := s.forge.Repository(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := h.BranchHead(t, id, "main")
+	shas = []string{first}
+	for i := range commits {
+		shas = append(shas, h.Commit(t, id, "main", map[string]string{"main.go": fmt.Sprintf("package main // %d\n", i)}))
+	}
+	return s, source, shas
+}
+
+func sourcePromises() []promise {
+	return []promise{
+		{"the commits between two revisions are listed, newest first", func(t *testing.T, h Harness) {
+			s, source, shas := sourceScene(t, h, 3)
+			c, err := s.forge.Compare(t.Context(), s.repo, source.WebURL, shas[1], shas[3], 50)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, "Total", c.Total, 2)
+			var got []string
+			for _, one := range c.Commits {
+				got = append(got, one.SHA)
+				if one.Title == "" || strings.Contains(one.Title, "\n") || one.Author == "" {
+					t.Errorf("commit %+v; want a title of one line and an author", one)
+				}
+				check(t, "address of a commit", one.URL, source.WebURL+"/commit/"+one.SHA)
+			}
+			check(t, "commits", got, []string{shas[3], shas[2]})
+			check(t, "URL", c.URL, source.WebURL+"/compare/"+shas[1]+"..."+shas[3])
+		}},
+		{"of many commits between two revisions the newest are listed", func(t *testing.T, h Harness) {
+			s, source, shas := sourceScene(t, h, 7)
+			c, err := s.forge.Compare(t.Context(), s.repo, source.WebURL, shas[0], shas[7], 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, "Total", c.Total, 7)
+			if len(c.Commits) != 3 || c.Commits[0].SHA != shas[7] || c.Commits[2].SHA != shas[5] {
+				t.Errorf("commits %v; want the three newest", c.Commits)
+			}
+		}},
+		{"backwards, and of a revision with itself, there are no commits", func(t *testing.T, h Harness) {
+			s, source, shas := sourceScene(t, h, 2)
+			for _, pair := range [][2]string{{shas[2], shas[0]}, {shas[1], shas[1]}} {
+				c, err := s.forge.Compare(t.Context(), s.repo, source.WebURL, pair[0], pair[1], 50)
+				if err != nil || c.Total != 0 || len(c.Commits) != 0 {
+					t.Errorf("Compare(%v) = %+v, %v; want no commits", pair, c, err)
+				}
+			}
+		}},
+		{"sources that are not there, or are no sources, are not found", func(t *testing.T, h Harness) {
+			s, source, shas := sourceScene(t, h, 1)
+			missing := strings.Repeat("0", 39) + "1"
+			for _, ask := range [][3]string{
+				{source.WebURL, shas[0], missing},
+				{source.WebURL, missing, shas[1]},
+				{source.WebURL, shas[0], "../../app"},
+				{source.WebURL, "main", shas[1]},
+				{source.WebURL + "-too", shas[0], shas[1]},
+				{"https://elsewhere.example/acme/shop", shas[0], shas[1]},
+				{"acme/shop", shas[0], shas[1]},
+				{"", shas[0], shas[1]},
+			} {
+				_, err := s.forge.Compare(t.Context(), s.repo, ask[0], ask[1], ask[2], 50)
+				checkError(t, fmt.Sprintf("Compare(%q)", ask), err, forge.ErrNotFound)
+			}
+			if _, err := s.forge.Repository(t.Context(), s.id); err != nil {
+				t.Errorf("the repository that asked: %v", err)
+			}
+		}},
+		{"sources that the bot was taken out of, if private, are not found", func(t *testing.T, h Harness) {
+			s, source, shas := sourceScene(t, h, 1)
+			h.RemoveBot(t, source.ID)
+			_, err := s.forge.Compare(t.Context(), s.repo, source.WebURL, shas[0], shas[1], 50)
+			checkError(t, "Compare", err, forge.ErrNotFound)
+		}},
+	}
+}

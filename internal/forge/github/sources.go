@@ -1,0 +1,71 @@
+package github
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"strings"
+
+	gh "github.com/google/go-github/v60/github"
+
+	"github.com/boatlift/boatlift/internal/forge"
+)
+
+// revisionPattern is a commit id. Other names of revisions move, and become part of a path.
+var revisionPattern = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+
+// Compare implements forge.Sources. It is one request: GitHub answers with the newest 250 commits where no page is asked for.
+func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, from, to string, most int) (forge.Comparison, error) {
+	doing := "compare two revisions of " + clean(address, 200)
+	missing := func(why string) error { return &Error{Doing: doing, Message: why, kind: forge.ErrNotFound} }
+	path, here := strings.CutPrefix(address, f.web+"/")
+	path = strings.TrimSuffix(strings.TrimSuffix(path, "/"), ".git")
+	if !here {
+		return forge.Comparison{}, missing("the address is not on this forge")
+	}
+	owner, name, err := names(path)
+	if err != nil {
+		return forge.Comparison{}, err
+	}
+	if !revisionPattern.MatchString(from) || !revisionPattern.MatchString(to) {
+		return forge.Comparison{}, missing("a revision is not a commit id")
+	}
+	var found *gh.CommitsComparison
+	err = f.in(ctx, repo, doing, func(t target) error {
+		answer, response, err := t.Repositories.CompareCommits(ctx, owner, name, from, to, nil)
+		if response != nil && (response.StatusCode/100 == 3 || response.StatusCode == http.StatusNotFound ||
+			response.StatusCode == http.StatusUnprocessableEntity) {
+			return nil // it is the source that is not there, not the repository that asks
+		}
+		found = answer
+		return err
+	})
+	switch {
+	case err != nil:
+		return forge.Comparison{}, err
+	case found == nil:
+		return forge.Comparison{}, missing("GitHub does not show the repository or the revisions to the App")
+	}
+	web := f.web + "/" + owner + "/" + name
+	c := forge.Comparison{URL: web + "/compare/" + from + "..." + to, Total: found.GetTotalCommits()}
+	for i := len(found.Commits) - 1; i >= 0 && len(c.Commits) < most; i-- {
+		one := found.Commits[i]
+		if !revisionPattern.MatchString(one.GetSHA()) {
+			continue
+		}
+		title, _, _ := strings.Cut(one.GetCommit().GetMessage(), "\n")
+		c.Commits = append(c.Commits, forge.Commit{
+			SHA: one.GetSHA(), Title: clean(title, 500), Author: clean(authorOf(one), 100), URL: web + "/commit/" + one.GetSHA(),
+			At: moment(one.GetCommit().GetCommitter().Date),
+		})
+	}
+	return c, nil
+}
+
+// authorOf is the account that GitHub knows, else the name in the commit.
+func authorOf(c *gh.RepositoryCommit) string {
+	if login := c.GetAuthor().GetLogin(); login != "" {
+		return login
+	}
+	return c.GetCommit().GetAuthor().GetName()
+}

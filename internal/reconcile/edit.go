@@ -1,0 +1,124 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/boatlift/boatlift/internal/gitrepo"
+	"github.com/boatlift/boatlift/internal/kustomize"
+	"github.com/boatlift/boatlift/internal/promotion"
+	"github.com/boatlift/boatlift/internal/render"
+)
+
+// edit is what a promotion changes in the repository.
+type edit struct {
+	files  map[string][]byte // new content by path
+	diff   string            // of the kustomizations
+	shown  []render.Directory
+	notice string // why nothing is rendered
+}
+
+// edit changes every kustomization of the environment that lists an image of the release.
+func (t *turn) edit(ctx context.Context, tree *gitrepo.Tree, lists []promotion.Listing, env promotion.Environment, release promotion.Release) (edit, error) {
+	changes := map[string][]kustomize.Change{}
+	for _, l := range lists {
+		if l.Environment != env.Name || !release.Moves(l.Image) {
+			continue
+		}
+		if l.Refusal != "" {
+			return edit{}, &refusedError{l.Refusal}
+		}
+		for _, c := range release.Changes {
+			if c.Image == l.Image {
+				changes[l.File] = append(changes[l.File], change(env.Pin, l.Entry, c))
+			}
+		}
+	}
+	files := sortedKeys(changes)
+	texts, err := tree.ReadFiles(ctx, files)
+	if err != nil {
+		return edit{}, fmt.Errorf("read the kustomizations: %w", err)
+	}
+	e := edit{files: map[string][]byte{}}
+	for _, f := range files {
+		after, report, err := kustomize.Edit(f, texts[f], changes[f])
+		if err != nil {
+			return edit{}, err
+		}
+		if report.Changed {
+			e.files[f] = after
+			e.diff += kustomize.Diff(f, texts[f], after)
+		}
+	}
+	if len(e.files) == 0 {
+		return edit{}, fmt.Errorf("%s has %s already", env.Name, release.Label())
+	}
+	t.render(ctx, tree, &e)
+	return e, nil
+}
+
+// refusedError is an edit that is never made.
+type refusedError struct{ reason string }
+
+func (e *refusedError) Error() string   { return e.reason }
+func (e *refusedError) Permanent() bool { return true }
+
+func change(pin promotion.Pin, entry string, c promotion.Change) kustomize.Change {
+	tag, digest := c.Tag, string(c.Digest)
+	ch := kustomize.Change{Name: entry}
+	switch pin {
+	case promotion.PinDigest:
+		ch.Digest, ch.Other = &digest, kustomize.OtherReplace
+	case promotion.PinTag:
+		ch.Tag, ch.Other = &tag, kustomize.OtherReplace
+	default:
+		ch.Tag, ch.Digest = &tag, &digest
+	}
+	return ch
+}
+
+// maxRendered bounds how many directories are rendered for one pull request.
+const maxRendered = 4
+
+// render shows what the edit changes in the manifests. It never stands in the way of the pull request.
+func (t *turn) render(ctx context.Context, tree *gitrepo.Tree, e *edit) {
+	if t.r.Renderer == nil {
+		return
+	}
+	var dirs []string
+	for _, f := range sortedKeys(e.files) {
+		dirs = append(dirs, path.Dir(f))
+	}
+	dirs = slices.Compact(dirs)
+	if len(dirs) > maxRendered {
+		e.notice = fmt.Sprintf("%d more directories are not shown.", len(dirs)-maxRendered)
+		dirs = dirs[:maxRendered]
+	}
+	for i, d := range dirs {
+		if d == "." {
+			dirs[i] = ""
+		}
+	}
+	result, err := t.r.Renderer.Compare(ctx, treeSource{tree}, dirs, e.files)
+	if err != nil {
+		e.notice = "The manifests could not be rendered: " + firstLine(err.Error())
+		return
+	}
+	e.shown = result.Dirs
+}
+
+// treeSource lets the renderer read a commit.
+type treeSource struct{ tree *gitrepo.Tree }
+
+func (s treeSource) ReadFile(ctx context.Context, p string) ([]byte, error) {
+	return s.tree.ReadFile(ctx, p)
+}
+
+func (s treeSource) IsDir(ctx context.Context, p string) (bool, error) {
+	if p == "" || p == "." {
+		return true, nil
+	}
+	return s.tree.IsDir(ctx, p)
+}

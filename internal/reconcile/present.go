@@ -1,0 +1,102 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/promotion"
+)
+
+// present opens the pull request of a pushed branch, or brings the one that is there up to date, and shows the gate on its head.
+func (t *turn) present(ctx context.Context, w *work) error {
+	env := w.pr.Release.Environment
+	title, body := pullTitle(w.pr.Release), t.pullBody(w)
+	if !w.reopen && w.rebuild == "" { // from here on there may be a pull request, and the next turn has to look for it
+		if err := t.save(ctx, w.pr, "", "", nil); err != nil {
+			return err
+		}
+	}
+	switch {
+	case w.reopen:
+		open := forge.Open
+		if _, err := t.forge.EditPullRequest(ctx, t.repo, w.pr.PullRequest, forge.Edit{State: &open}); err != nil {
+			return fmt.Errorf("reopen #%d: %w", w.pr.PullRequest, err)
+		}
+		if err := t.forge.Comment(ctx, t.repo, w.pr.PullRequest, "reopened-"+w.pr.ID, reopenComment); err != nil {
+			return fmt.Errorf("comment on #%d: %w", w.pr.PullRequest, err)
+		}
+	case w.rebuild != "":
+		if _, err := t.forge.EditPullRequest(ctx, t.repo, w.pr.PullRequest, forge.Edit{Title: &title, Body: &body}); err != nil {
+			return fmt.Errorf("bring #%d up to date: %w", w.pr.PullRequest, err)
+		}
+		if err := t.forge.Comment(ctx, t.repo, w.pr.PullRequest, rebuiltKey(w.pr.Head), rebuildComment(w.rebuild)); err != nil {
+			return fmt.Errorf("comment on #%d: %w", w.pr.PullRequest, err)
+		}
+	default:
+		pull, err := t.openOrFind(ctx, w.pr, forge.NewPullRequest{
+			Head: w.pr.Branch, Base: t.repo.DefaultBranch, Title: title, Body: body, Labels: []string{"boatlift", "boatlift/" + env},
+		})
+		if err != nil {
+			return err
+		}
+		w.pr.PullRequest, w.pr.URL, w.pr.OpenedAt = pull.Number, pull.URL, t.now
+		t.log.Info("pull request opened", "environment", env, "release", w.pr.Release.Label(), "url", pull.URL)
+	}
+	w.pr.State, w.pr.GateHead = promotion.Open, w.pr.Head
+	w.pr.Attempts, w.pr.LastError, w.pr.RetryAt = 0, "", time.Time{}
+	action := "opened"
+	if w.rebuild != "" {
+		action = "rebuilt"
+	} else if w.reopen {
+		action = "reopened"
+	}
+	showing := t.showGate(ctx, w.pr.Head, w.pr, w.verdict)
+	if showing != nil {
+		w.pr.GateHead = "" // shown at the next turn
+		t.wakeLater(5 * time.Second)
+	}
+	if err := t.save(ctx, w.pr, "", action, nil); err != nil {
+		return err
+	}
+	if showing != nil && endsTurn(showing) {
+		return showing
+	}
+	return nil
+}
+
+// openOrFind opens a pull request, or finds the one that is open for the branch already.
+func (t *turn) openOrFind(ctx context.Context, of promotion.Promotion, pr forge.NewPullRequest) (forge.PullRequest, error) {
+	branch := of.Branch
+	pull, err := t.forge.CreatePullRequest(ctx, t.repo, pr)
+	if err != nil && pull.Number != 0 {
+		t.log.Warn("the pull request is open, but without its labels", "pull request", pull.Number, "error", err)
+		return pull, nil
+	}
+	if !errors.Is(err, forge.ErrExists) {
+		if err != nil {
+			return pull, fmt.Errorf("open a pull request for branch %s: %w", branch, err)
+		}
+		return pull, nil
+	}
+	found, err := t.forge.PullRequestsOf(ctx, t.repo, branch)
+	if err != nil {
+		return pull, fmt.Errorf("look for the pull request of branch %s: %w", branch, err)
+	}
+	for _, f := range found {
+		if f.State != forge.Open || f.BaseBranch != pr.Base {
+			continue
+		}
+		if slices.ContainsFunc(t.world.Promotions, func(o promotion.Promotion) bool { return o.ID != of.ID && o.PullRequest == f.Number }) {
+			return pull, fmt.Errorf("#%d, of an earlier promotion of the same images, is still open", f.Number)
+		}
+		return f, nil
+	}
+	return pull, fmt.Errorf("the forge says that a pull request for branch %s exists, and shows none", branch)
+}
+
+// rebuiltKey tells the comments on heads that took the place of others apart.
+func rebuiltKey(head string) string { return "rebuilt-" + head[:min(12, len(head))] }

@@ -93,6 +93,8 @@ var dependencies = []dependency{
 	{path: "modernc.org/sqlite", in: []string{"internal/store"}},
 
 	{path: "github.com/go-git/go-git/v5", in: []string{"internal/gitrepo"}, tests: []string{"cmd/sandbox", "cmd/sandbox/hub"}},
+	{path: "github.com/ProtonMail/go-crypto", in: []string{"internal/gitrepo"}},
+	{path: "golang.org/x/crypto/ssh", in: []string{"internal/gitrepo"}},
 	{path: "github.com/go-git/go-billy/v5", in: []string{"internal/gitrepo"}, tests: []string{"cmd/sandbox", "cmd/sandbox/hub"}},
 
 	{path: "github.com/google/go-github/v60", in: []string{"internal/forge/github"}},

@@ -159,7 +159,10 @@ func join(bot config.Bot, db *store.Store, count *metrics, log *slog.Logger) (*p
 	if p.receiver, err = hook.New(hook.Options{Endpoints: endpoints, Inbox: db, Now: db.Now, Log: log, Observe: count.delivered}); err != nil {
 		return nil, err
 	}
-	git := gitrepo.NewClient(gitrepo.Options{UserAgent: "boatlift/" + versionText()})
+	git := gitrepo.NewClient(gitrepo.Options{
+		UserAgent: "boatlift/" + versionText(), CacheDir: filepath.Join(bot.DataDir, "git-objects"),
+		DiskTrouble: func(err error) { log.Warn("git objects are fetched anew after a restart", "error", err) },
+	})
 	p.close = func() {
 		git.Close()
 		registries.CloseIdle()

@@ -90,10 +90,16 @@ func (b *builder) commit(u BranchUpdate) (oid, error) {
 		committer = u.Author
 	}
 	data := encodeCommit(tree, parent, u.Author, committer, u.When, u.Message)
+	if u.Signer != nil {
+		if data, err = u.Signer.signCommit(data, u.When); err != nil {
+			return oid{}, err
+		}
+	}
 	id := draft.add(newObject{id: objectID(kindCommit, data), obj: object{kindCommit, data}})
 	for _, o := range draft.objects {
 		b.add(o)
 	}
+	b.walk.made(draft.objects)
 	return id, nil
 }
 

@@ -14,6 +14,7 @@ type objectCache struct {
 
 	mu      sync.Mutex
 	size    int64
+	lost    int64      // objects that were pushed out, ever
 	order   *list.List // of *cacheEntry, most recently used in front
 	entries map[cacheKey]*list.Element
 }
@@ -62,8 +63,16 @@ func (c *objectCache) put(k cacheKey, o object) {
 		last := c.order.Back()
 		e := c.order.Remove(last).(*cacheEntry)
 		delete(c.entries, e.key)
+		c.lost++
 		c.size -= int64(cap(e.obj.data)) + objectOverhead
 	}
+}
+
+// pushedOut is how many objects have left until now.
+func (c *objectCache) pushedOut() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
 }
 
 // usage is the number of objects held and the bytes they are counted as.

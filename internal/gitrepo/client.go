@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +30,13 @@ type Options struct {
 	MaxObjects int
 	// CacheBytes bounds the objects kept in memory for all repositories together (64 MiB).
 	CacheBytes int64
-	// Now is the clock that reads Retry-After dates (time.Now).
+	// CacheDir is where objects are kept across restarts; empty keeps none there. It is made when it is needed, for this user only.
+	CacheDir string
+	// DiskBytes bounds all files in CacheDir together (256 MiB); one repository gets a sixteenth, at most 4 MiB.
+	DiskBytes int64
+	// DiskTrouble is told when the disk refuses. The work goes on without it.
+	DiskTrouble func(error)
+	// Now is the clock that reads Retry-After dates and ages the files on disk (time.Now).
 	Now func() time.Time
 	// DisableV2 speaks protocol version 0 only.
 	DisableV2 bool
@@ -40,6 +47,7 @@ type Client struct {
 	opts  Options
 	http  *http.Client
 	cache *objectCache
+	disk  *disk // nil: none
 
 	deflaters sync.Pool // of *zlib.Writer: a new one costs 0.8 MB
 	inflaters sync.Pool // of io.ReadCloser with zlib.Resetter
@@ -105,6 +113,9 @@ func NewClient(opts Options) *Client {
 	if opts.CacheBytes <= 0 {
 		opts.CacheBytes = 64 << 20
 	}
+	if opts.DiskBytes <= 0 {
+		opts.DiskBytes = 256 << 20
+	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
@@ -114,6 +125,7 @@ func NewClient(opts Options) *Client {
 	c := &Client{
 		opts:  opts,
 		cache: newObjectCache(opts.CacheBytes),
+		disk:  newDisk(opts),
 		hosts: make(map[string]*hostMemo),
 		repos: make(map[string]*repoMemo),
 	}
@@ -187,8 +199,9 @@ type hostMemo struct {
 
 // repoMemo is what was learned about a repository.
 type repoMemo struct {
-	id     uint64  // its part of the object cache
-	origin url.URL // as configured: the credentials are for this one
+	id     uint64    // its part of the object cache
+	disk   *diskFile // nil: none
+	origin url.URL   // as configured: the credentials are for this one
 
 	mu     sync.Mutex
 	base   url.URL             // where it answers; changed by redirects
@@ -227,7 +240,7 @@ func (c *Client) memos(u *url.URL) (*hostMemo, *repoMemo) {
 	if r == nil {
 		evictOne(c.repos)
 		c.next++
-		r = &repoMemo{id: c.next, origin: *u, base: *u, huge: make(map[hugeAnswer]bool)}
+		r = &repoMemo{id: c.next, disk: c.disk.file(key), origin: *u, base: *u, huge: make(map[hugeAnswer]bool)}
 		c.repos[key] = r
 	}
 	return h, r
@@ -275,6 +288,17 @@ func (r *repoMemo) remember(id oid) {
 		}
 	}
 	r.recent = kept
+}
+
+// recall takes commits that were known before a restart, oldest first, for known where there are none yet.
+func (r *repoMemo) recall(commits []oid) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := len(commits) - 1; i >= 0 && len(r.recent) < maxRecent; i-- {
+		if !slices.Contains(r.recent, commits[i]) {
+			r.recent = append(r.recent, commits[i])
+		}
+	}
 }
 
 func (r *repoMemo) known() []oid {

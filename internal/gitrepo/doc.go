@@ -2,7 +2,7 @@
 //
 // It asks the server for one commit, the trees along the paths that matter and the few blobs in them, changes the hashes in the
 // raw trees, and pushes a pack of only the new objects, for any number of branches in one request. What a promotion costs
-// depends on the depth of the path, never on the size or the history of the repository. Nothing touches the disk.
+// depends on the depth of the path, never on the size or the history of the repository.
 //
 // # Promises
 //
@@ -12,10 +12,12 @@
 //     is used or cached; parsers of trees, commits, packs and packet lines are bounds-checked and fuzzed.
 //   - The old value of a branch is a lease that the server checks under the ref's lock: a stale one changes nothing and gives
 //     ErrStale, and never spoils the other branches of the same push.
-//   - A commit's hash depends only on the update (parent, files, message, people, time). So a push that is repeated after a
+//   - A commit's hash depends only on the update (parent, files, message, people, time, signing key). So a push that is repeated after a
 //     crash makes the same commits, and finding them there already counts as success.
 //   - Only named bytes change. Sibling entries keep their bytes, also old-fashioned modes; an existing file keeps its mode.
 //   - Symbolic links, submodules, LFS pointers, SHA-256 repositories and paths with ".." or ".git" are refused with a reason.
+//   - What is kept on disk is a cache and nothing else: an object is believed only if its content has its name, so a torn write, a
+//     full disk and a foreign hand cost requests and change nothing.
 //   - Credentials go only into the Authorization header of the repository's own origin. They are in no URL, log or error; even
 //     text that a server echoes is searched for them.
 //
@@ -38,6 +40,8 @@
 //   - The object cache is divided by repository, although objects are content-addressed: a hostile repository that names a blob
 //     of another one must not be given its content. Within a process, all who make a Remote of one address are taken to have
 //     the same rights.
+//   - The cache on disk is one file per repository, appended to and read as a whole, rather than a file per object: no index to hold
+//     in memory, nothing to repair, and a restart costs one read. It is not synced, because nothing in it is believed unseen.
 //   - When the base branch has moved, the fetch says "have the old base" without "shallow": with it, a merge of a branch made
 //     before the old base would bring the whole history below. Objects the server wrongly thinks we have are fetched by hash.
 //   - Redirects are followed only for GET and only on the same host name: a repository that moves to another host is a decision for

@@ -22,7 +22,8 @@ type BranchUpdate struct {
 	// Old is the lease: where the branch is now. "" means that it must not exist.
 	Old Hash
 	// Parent is the new commit's parent, and what Files are changes of. When it is not Old, the branch is moved, not continued: the
-	// server allows that to whoever holds the lease, unless it is set up to deny it.
+	// server allows that to whoever holds the lease, unless it is set up to deny it. "" continues the update of the same branch that
+	// stands before this one in the push: then its commit is the parent, and Old must be the same.
 	Parent Hash
 	// Files are the whole new contents by path. Directories are made as needed; existing files keep their mode, new ones are plain.
 	Files     map[string][]byte
@@ -30,6 +31,8 @@ type BranchUpdate struct {
 	Author    Identity
 	Committer Identity // the author when zero
 	When      time.Time
+	// Signer signs the commit; nil leaves it unsigned.
+	Signer *Signer
 	// Delete removes the branch. Only Branch and Old are used then.
 	Delete bool
 }
@@ -60,23 +63,7 @@ func (r *Remote) Push(ctx context.Context, updates []BranchUpdate) ([]Result, er
 		return failRest(results, nil, fmt.Errorf("prepare push: %w", err))
 	}
 	b := &builder{walk: w, have: make(map[oid]bool)}
-	var cmds []*command
-	for i, u := range updates {
-		if results[i].Err != nil {
-			continue
-		}
-		c := &command{result: &results[i]}
-		c.old, _ = parseOID(string(u.Old))
-		if !u.Delete {
-			id, err := b.commit(u)
-			if err != nil {
-				results[i].Err = err
-				continue
-			}
-			c.new = id
-		}
-		cmds = append(cmds, c)
-	}
+	cmds := b.commands(updates, results)
 	if len(cmds) == 0 {
 		return results, nil
 	}
@@ -91,11 +78,61 @@ func (r *Remote) Push(ctx context.Context, updates []BranchUpdate) ([]Result, er
 	return results, nil
 }
 
+// commands makes the commits, and one command per branch. Of commits that follow each other on one branch, the first that cannot be
+// made is where the branch ends: the server must not be given some of what was meant to go together in an order nobody asked for.
+func (b *builder) commands(updates []BranchUpdate, results []Result) []*command {
+	var cmds []*command
+	byBranch, tips := make(map[string]*command), make(map[string]Hash)
+	for i, u := range updates {
+		before := byBranch[u.Branch]
+		switch {
+		case results[i].Err != nil:
+			continue
+		case u.Delete:
+			c := &command{results: []*Result{&results[i]}, made: []oid{{}}}
+			c.old, _ = parseOID(string(u.Old))
+			cmds = append(cmds, c)
+			continue
+		case u.Parent == "":
+			u.Parent = tips[u.Branch]
+		}
+		tips[u.Branch] = u.Parent
+		id, err := b.commit(u)
+		if err != nil {
+			results[i].Err = err
+			if !errors.Is(err, ErrNothingToCommit) {
+				continued(updates[i+1:], results[i+1:], u.Branch)
+			}
+			continue
+		}
+		if before == nil {
+			before = &command{}
+			before.old, _ = parseOID(string(u.Old))
+			byBranch[u.Branch] = before
+			cmds = append(cmds, before)
+		}
+		before.results, before.made = append(before.results, &results[i]), append(before.made, id)
+		tips[u.Branch] = id.hash()
+	}
+	return cmds
+}
+
+// continued refuses the updates that would continue one which cannot be made.
+func continued(updates []BranchUpdate, results []Result, branch string) {
+	for i, u := range updates {
+		if u.Branch == branch && u.Parent == "" && !u.Delete && results[i].Err == nil {
+			results[i].Err = &UpdateError{branch, "the update that it continues was not made"}
+		}
+	}
+}
+
 // failRest gives the error of the whole push to every result that has none, unless it is known to be done.
 func failRest(results []Result, cmds []*command, err error) ([]Result, error) {
 	done := make(map[*Result]bool)
 	for _, c := range cmds {
-		done[c.result] = c.settled
+		for _, r := range c.results {
+			done[r] = c.settled
+		}
 	}
 	for i := range results {
 		if results[i].Err == nil && !done[&results[i]] {
@@ -107,23 +144,26 @@ func failRest(results []Result, cmds []*command, err error) ([]Result, error) {
 
 // pushTargets checks the updates and says what has to be known for them.
 func pushTargets(updates []BranchUpdate, results []Result) []target {
-	seen := make(map[string]bool)
+	first := make(map[string]BranchUpdate)
 	var targets []target
 	for i, u := range updates {
+		before, seen := first[u.Branch]
 		why := checkUpdate(u)
-		if why == "" && seen[u.Branch] {
-			why = "the branch is in this push already"
+		if why == "" {
+			why = checkNext(u, before, seen)
 		}
 		if why != "" {
 			results[i].Err = &UpdateError{u.Branch, why}
 			continue
 		}
-		seen[u.Branch] = true
+		if !seen {
+			first[u.Branch], before = u, u
+		}
 		if u.Delete {
 			continue
 		}
 		t := target{blobs: true, paths: []string{""}}
-		t.commit, _ = parseOID(string(u.Parent))
+		t.commit, _ = parseOID(string(before.Parent))
 		for path := range u.Files {
 			if why := checkPath(path); why != "" {
 				results[i].Err = refusePath(path, why)
@@ -137,6 +177,20 @@ func pushTargets(updates []BranchUpdate, results []Result) []target {
 	return targets
 }
 
+// checkNext checks an update beside the first one of the same branch.
+func checkNext(u, first BranchUpdate, seen bool) string {
+	continues := u.Parent == "" && !u.Delete
+	switch {
+	case !seen && continues:
+		return "it has no parent, and there is no update before it that it could continue"
+	case seen && (!continues || first.Delete):
+		return "the branch is in this push already"
+	case seen && u.Old != first.Old:
+		return "its old value is not that of the update which it continues"
+	}
+	return ""
+}
+
 func checkUpdate(u BranchUpdate) string {
 	if why := checkBranch(u.Branch); why != "" {
 		return why
@@ -148,7 +202,7 @@ func checkUpdate(u BranchUpdate) string {
 		return "a branch is deleted only at a known commit"
 	case u.Delete:
 		return ""
-	case !u.Parent.Valid():
+	case u.Parent != "" && !u.Parent.Valid():
 		return "its parent is not an object name"
 	case u.When.Unix() <= 0:
 		return "it has no time, or one that git cannot write"
@@ -164,19 +218,34 @@ func checkUpdate(u BranchUpdate) string {
 
 // command is one line of a push.
 type command struct {
-	old, new oid // zero: absent
-	result   *Result
-	reason   string // the server's, when it refused
-	unclear  bool   // the server did not say what it did
-	settled  bool
+	old     oid       // zero: absent
+	made    []oid     // the commits, one upon the other, of the results; one zero: a delete
+	results []*Result // at least one
+	reason  string    // the server's, when it refused
+	unclear bool      // the server did not say what it did
+	settled bool
 }
 
-func (c *command) name() string { return branchPrefix + c.result.Branch }
+func (c *command) branch() string { return c.results[0].Branch }
+
+func (c *command) name() string { return branchPrefix + c.branch() }
+
+// new is where the branch goes.
+func (c *command) new() oid { return c.made[len(c.made)-1] }
 
 func (c *command) done() {
 	c.settled = true
-	if c.new != (oid{}) {
-		c.result.New = c.new.hash()
+	for i, id := range c.made {
+		if id != (oid{}) {
+			c.results[i].New = id.hash()
+		}
+	}
+}
+
+func (c *command) fail(err error) {
+	c.settled = true
+	for _, r := range c.results {
+		r.Err = err
 	}
 }
 
@@ -273,7 +342,7 @@ func (r *Remote) encodePush(cmds []*command, objects []newObject, thin bool) ([]
 	var b bytes.Buffer
 	for _, c := range cmds {
 		req.Commands = append(req.Commands, &packp.Command{
-			Name: plumbing.ReferenceName(c.name()), Old: c.old.plumbing(), New: c.new.plumbing(),
+			Name: plumbing.ReferenceName(c.name()), Old: c.old.plumbing(), New: c.new().plumbing(),
 		})
 	}
 	if err := req.Encode(&b); err != nil {
@@ -312,18 +381,17 @@ func (r *Remote) settle(ctx context.Context, cmds []*command) error {
 		if c.old != (oid{}) {
 			old = c.old.hash()
 		}
-		if c.new != (oid{}) {
-			want = c.new.hash()
+		if id := c.new(); id != (oid{}) {
+			want = id.hash()
 		}
-		switch now := refs.Branch(c.result.Branch); now {
+		switch now := refs.Branch(c.branch()); now {
 		case want:
 			c.done()
 		case old:
-			c.result.Err = &RejectedError{Host: host, Branch: c.result.Branch, Reason: c.reason, passing: c.unclear}
+			c.fail(&RejectedError{Host: host, Branch: c.branch(), Reason: c.reason, passing: c.unclear})
 		default:
-			c.result.Err = &StaleError{c.result.Branch, old, now}
+			c.fail(&StaleError{c.branch(), old, now})
 		}
-		c.settled = true
 	}
 	return nil
 }

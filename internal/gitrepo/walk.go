@@ -17,6 +17,7 @@ type walk struct {
 	mu     sync.Mutex
 	seen   map[oid]object
 	absent map[oid]error // what the server does not give
+	read   bool          // the disk was asked
 }
 
 func (r *Remote) newWalk() *walk {
@@ -31,9 +32,27 @@ func (w *walk) get(id oid) (object, bool) {
 	if !ok {
 		if o, ok = w.r.client.cache.get(cacheKey{w.r.repo.id, id}); ok {
 			w.seen[id] = o
+		} else if !w.read {
+			w.readDiskLocked()
+			o, ok = w.seen[id]
 		}
 	}
 	return o, ok
+}
+
+// readDiskLocked takes what is kept on disk, once, unless all of that is in memory anyway.
+func (w *walk) readDiskLocked() {
+	w.read = true
+	objs, order := w.r.repo.disk.load(w.r.client.cache.pushedOut())
+	var commits []oid
+	for _, id := range order {
+		o := objs[id]
+		if w.seen[id] = o; o.kind == kindCommit {
+			commits = append(commits, id)
+		}
+		w.r.client.cache.put(cacheKey{w.r.repo.id, id}, o)
+	}
+	w.r.repo.recall(commits)
 }
 
 // keep takes the objects of an answer into the walk and the cache; trees last, so that they stay longest.
@@ -47,6 +66,16 @@ func (w *walk) keep(objs map[oid]object) {
 				w.r.client.cache.put(cacheKey{w.r.repo.id, id}, o)
 			}
 		}
+	}
+	w.r.repo.disk.add(objs, func() map[oid]object { return w.seen })
+}
+
+// made takes objects that no server has yet into the walk, for a commit that continues theirs, and not into the cache.
+func (w *walk) made(objects []newObject) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range objects {
+		w.seen[o.id] = o.obj
 	}
 }
 

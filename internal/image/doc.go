@@ -6,7 +6,7 @@
 // A tag rule (Rule) decides which pushed tag of an image an environment should run: a semantic version range, a regular
 // expression with an order, or a moving tag followed by its digest. Where nobody wrote a rule, one is inferred from the tag
 // that is there, and a sentence tells what was inferred, or which line to write where nothing could be. A Pattern selects the
-// images to which a rule belongs.
+// images to which a rule belongs. Facts are what an image says about itself.
 //
 // Everything here is pure and safe for concurrent use. What exists at a registry, and what runs, the callers bring along.
 //

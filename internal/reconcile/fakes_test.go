@@ -60,6 +60,9 @@ type fakeRegistry struct {
 	fail  map[image.Name]error // what asking for an image gives; the empty name stands for all
 	asked []string
 	hang  map[string]bool // hosts that never answer
+	said  map[image.Digest]image.Facts
+	mute  error          // what asking for facts gives
+	facts []image.Digest // whose facts were asked
 }
 
 func (r *fakeRegistry) Resolve(ctx context.Context, name image.Name, tag string) (image.Digest, error) {
@@ -80,6 +83,26 @@ func (r *fakeRegistry) Resolve(ctx context.Context, name image.Name, tag string)
 		return "", &registry.NotFoundError{Name: name, Reference: tag}
 	}
 	return digest, nil
+}
+
+func (r *fakeRegistry) Facts(ctx context.Context, name image.Name, digest image.Digest) (image.Facts, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.facts = append(r.facts, digest)
+	if r.hang[name.Host()] {
+		return image.Facts{}, context.DeadlineExceeded
+	}
+	return r.said[digest], r.mute
+}
+
+// says lets an image say something about itself.
+func (r *fakeRegistry) says(digest image.Digest, facts image.Facts) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.said == nil {
+		r.said = map[image.Digest]image.Facts{}
+	}
+	r.said[digest] = facts
 }
 
 func (r *fakeRegistry) set(name image.Name, tag string, digest image.Digest) {

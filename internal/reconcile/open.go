@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
@@ -51,6 +52,8 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 	if len(all) == 0 {
 		return out, nil
 	}
+	learned := t.learningFacts(ctx, all)
+	defer learned()
 	var updates []gitrepo.BranchUpdate
 	var ready, pushed []*work
 	for _, w := range all {
@@ -87,6 +90,7 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 		}
 		ready = append(ready, w)
 	}
+	learned()
 	for _, w := range ready {
 		if err := t.present(ctx, w); err != nil {
 			if err := t.openFailed(ctx, w, err, out); err != nil {
@@ -100,6 +104,17 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 		}
 	}
 	return out, nil
+}
+
+// learningFacts lets the registries be asked while branches are made and pushed. What it returns waits for the answers.
+func (t *turn) learningFacts(ctx context.Context, all []*work) (wait func()) {
+	releases := make([]promotion.Release, len(all))
+	for i, w := range all {
+		releases[i] = w.pr.Release
+	}
+	var learning sync.WaitGroup
+	learning.Go(func() { t.learnFacts(ctx, releases...) })
+	return learning.Wait
 }
 
 // pushAll pushes all branches in one request. There is a result for each, whatever happens.

@@ -33,6 +33,9 @@ func (t *turn) pullBody(w *work) string {
 		fmt.Fprintf(&b, "\n…and %d more images.\n", more)
 	}
 	b.WriteString("\n" + next(env) + "\n\n")
+	if origin := t.originSection(r); b.Len()+len(origin)+len(mark)+maxDiff < maxBody {
+		b.WriteString(origin)
+	}
 	b.WriteString("### What changes in the repository\n\n" + fence("diff", cut(w.changes.diff, maxDiff)) + "\n\n")
 	rendered := renderedSection(w.changes)
 	if b.Len()+len(rendered)+len(mark) > maxBody {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -104,49 +103,62 @@ func firstAt(pushes []store.Push, digest image.Digest) time.Time {
 const asking = 8
 
 // resolve asks the registries for the digests of tags, as a plan needs them, and puts the answers into the world. It returns how many there
-// were. A host that let two questions time out is not asked again in this turn, so that one silent registry does not use up the time
-// of all others.
+// were.
 func (t *turn) resolve(ctx context.Context, asks []promotion.Ask) (answers int) {
 	type question struct {
 		name image.Name
 		tag  string
 	}
-	type answer struct {
-		digest image.Digest
-		err    error
-	}
-	var questions []question
+	var tags []string
+	var names []image.Name
+	asked := map[question]bool{}
 	for _, ask := range asks {
-		if q := (question{ask.Image.Image, ask.Tag}); t.unresolved(q.name, q.tag) != nil && !slices.Contains(questions, q) {
-			questions = append(questions, q)
+		q := question{ask.Image.Image, ask.Tag}
+		if !asked[q] && t.unresolved(q.name, q.tag) != nil {
+			asked[q] = true
+			names, tags = append(names, q.name), append(tags, q.tag)
 		}
 	}
-	got := make([]answer, len(questions))
+	digests := make([]image.Digest, len(names))
+	failures := t.askAll(ctx, names, func(ctx context.Context, i int) (err error) {
+		digests[i], err = t.r.Registry.Resolve(ctx, names[i], tags[i])
+		return err
+	})
+	for i, name := range names {
+		t.resolved(t.unresolved(name, tags[i]), name, digests[i], failures[i])
+	}
+	return len(names)
+}
+
+// askAll asks a question about each of the names, several at a time, and returns what went wrong with each. A host that let two questions
+// time out is not asked again in this round, so that one silent registry does not use up the time of all others.
+func (t *turn) askAll(ctx context.Context, names []image.Name, ask func(ctx context.Context, i int) error) []error {
+	failures := make([]error, len(names))
 	var mu sync.Mutex
 	silent := map[string]int{}
 	var group sync.WaitGroup
 	slots := make(chan struct{}, asking)
-	for i, q := range questions {
+	for i, name := range names {
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() {
 				if p := recover(); p != nil {
-					got[i].err = fmt.Errorf("a fault in the program: %v", p)
+					failures[i] = fmt.Errorf("a fault in the program: %v", p)
 				}
 				<-slots
 			}()
-			host := q.name.Host()
+			host := name.Host()
 			mu.Lock()
 			given := silent[host] >= 2
 			mu.Unlock()
 			if given {
-				got[i].err = fmt.Errorf("the registry %s does not answer", host)
+				failures[i] = fmt.Errorf("the registry %s does not answer", host)
 				return
 			}
 			asked, cancel := context.WithTimeout(ctx, t.r.registryTimeout)
 			defer cancel()
-			got[i].digest, got[i].err = t.r.Registry.Resolve(asked, q.name, q.tag)
-			if got[i].err != nil && asked.Err() != nil {
+			failures[i] = ask(asked, i)
+			if failures[i] != nil && asked.Err() != nil {
 				mu.Lock()
 				silent[host]++
 				mu.Unlock()
@@ -154,10 +166,7 @@ func (t *turn) resolve(ctx context.Context, asks []promotion.Ask) (answers int) 
 		})
 	}
 	group.Wait()
-	for i, q := range questions {
-		t.resolved(t.unresolved(q.name, q.tag), q.name, got[i].digest, got[i].err)
-	}
-	return len(questions)
+	return failures
 }
 
 // unresolved finds a tag whose digest is not known and may be asked for; nil if there is none.

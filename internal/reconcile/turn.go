@@ -12,6 +12,7 @@ import (
 	"github.com/boatlift/boatlift/internal/forge"
 	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/gitrepo"
+	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/store"
 )
@@ -41,6 +42,7 @@ type turn struct {
 	lostHolds   []promotion.Hold          // made by this turn because the database was lost
 	begun       []promotion.Promotion     // whose branches this turn pushed
 	permissions map[string]forge.Permission
+	said        map[image.Digest]image.Facts // what images say about themselves, as far as it was asked and is known
 	wakes       []time.Time
 }
 

@@ -19,9 +19,10 @@ import (
 	"github.com/boatlift/boatlift/internal/store"
 )
 
-// Registry resolves tags. Package registry's client is one.
+// Registry resolves tags, and tells what images say about themselves. Package registry's client is one.
 type Registry interface {
 	Resolve(ctx context.Context, name image.Name, tag string) (image.Digest, error)
+	Facts(ctx context.Context, name image.Name, digest image.Digest) (image.Facts, error)
 }
 
 // Judge evaluates policies. Package gate's engine is one.

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,35 +14,26 @@ import (
 	"github.com/boatlift/boatlift/internal/image"
 )
 
-// Facts is what an image says about itself, in its annotations and labels (org.opencontainers.image.…). Its author wrote it,
-// so nobody may rely on it, and it has to be escaped wherever it is shown. Addresses are http or https, values are one line
-// of at most 255 ASCII characters; what is neither is left out.
-type Facts struct {
-	Source   string    `json:"source,omitempty"` // address of the source code
-	Revision string    `json:"revision,omitempty"`
-	Version  string    `json:"version,omitempty"`
-	URL      string    `json:"url,omitempty"`
-	Created  time.Time `json:"created,omitzero"`
-}
-
 // maxConfig is far above any image's configuration.
 const maxConfig = 4 << 20
 
 // Facts reads what the image with that digest says about itself: the annotations of its index and manifest, and the labels
 // of its configuration; the first of these that has a value counts. Of an image for several platforms the one for linux/amd64
-// is read, else the first. An image that says nothing has zero Facts. The errors are those of Resolve.
+// is read, else the first; its platforms are those of the whole index, attestations left out. An image that says nothing has
+// zero Facts. The errors are those of Resolve.
 //
 // Answers are kept in memory, as what a digest names never changes.
-func (c *Client) Facts(ctx context.Context, of image.Name, digest image.Digest) (Facts, error) {
+func (c *Client) Facts(ctx context.Context, of image.Name, digest image.Digest) (image.Facts, error) {
 	if _, err := image.ParseDigest(string(digest)); err != nil {
-		return Facts{}, err
+		return image.Facts{}, err
 	}
 	if facts, ok := c.facts.get(digest); ok {
 		return facts, nil
 	}
 	var said []map[string]string
+	var platforms []string
 	err := c.ask(ctx, of, string(digest), func(ctx context.Context, pull *puller, repository name.Repository) error {
-		said = nil
+		said, platforms = nil, nil
 		found, err := pull.Get(ctx, repository.Digest(string(digest)))
 		if err != nil {
 			return err
@@ -56,7 +48,10 @@ func (c *Client) Facts(ctx context.Context, of image.Name, digest image.Digest) 
 				return err
 			}
 			said = append(said, manifest.Annotations)
-			child, ok := platform(manifest.Manifests)
+			for _, one := range images(manifest.Manifests) {
+				platforms = addPlatform(platforms, one.Platform)
+			}
+			child, ok := speaker(manifest.Manifests)
 			if !ok {
 				return nil
 			}
@@ -84,39 +79,61 @@ func (c *Client) Facts(ctx context.Context, of image.Name, digest image.Digest) 
 			return err
 		}
 		said = append(said, config.Config.Labels)
+		if len(platforms) == 0 { // no index, or one that does not say
+			platforms = addPlatform(nil, config.Platform())
+		}
 		return nil
 	})
 	if err != nil {
-		return Facts{}, err
+		return image.Facts{}, err
 	}
 	facts := readFacts(said)
+	slices.Sort(platforms)
+	facts.Platforms = platforms
 	c.facts.put(digest, facts)
 	return facts, nil
 }
 
-// platform picks the manifest of an index that speaks for it, passing over attestations.
-func platform(manifests []v1.Descriptor) (v1.Hash, bool) {
-	var first *v1.Descriptor
-	for i := range manifests {
-		one := &manifests[i]
-		if !one.MediaType.IsImage() || one.Annotations["vnd.docker.reference.type"] != "" ||
-			one.Platform != nil && one.Platform.OS == "unknown" {
-			continue
-		}
+// images are the manifests of an index that are images for a platform, and neither attestations nor indexes.
+func images(manifests []v1.Descriptor) []v1.Descriptor {
+	return slices.DeleteFunc(slices.Clone(manifests), func(one v1.Descriptor) bool {
+		return !one.MediaType.IsImage() || one.Annotations["vnd.docker.reference.type"] != "" || one.Platform != nil && one.Platform.OS == "unknown"
+	})
+}
+
+// speaker picks the manifest of an index that speaks for it.
+func speaker(manifests []v1.Descriptor) (v1.Hash, bool) {
+	all := images(manifests)
+	for _, one := range all {
 		if one.Platform != nil && one.Platform.OS == "linux" && one.Platform.Architecture == "amd64" {
 			return one.Digest, true
 		}
-		if first == nil {
-			first = one
-		}
 	}
-	if first == nil {
+	if len(all) == 0 {
 		return v1.Hash{}, false
 	}
-	return first.Digest, true
+	return all[0].Digest, true
 }
 
-func readFacts(said []map[string]string) Facts {
+// maxPlatforms is more than any image is built for.
+const maxPlatforms = 100
+
+// addPlatform adds a platform as people write it, once, if it is one.
+func addPlatform(list []string, p *v1.Platform) []string {
+	if p == nil || p.OS == "" || p.Architecture == "" || len(list) >= maxPlatforms {
+		return list
+	}
+	text := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		text += "/" + p.Variant
+	}
+	if !oneLine(text) || slices.Contains(list, text) {
+		return list
+	}
+	return append(list, text)
+}
+
+func readFacts(said []map[string]string) image.Facts {
 	value := func(key string, valid func(string) bool) string {
 		for _, labels := range said {
 			if v := strings.TrimSpace(labels["org.opencontainers.image."+key]); v != "" && oneLine(v) && valid(v) {
@@ -126,7 +143,7 @@ func readFacts(said []map[string]string) Facts {
 		return ""
 	}
 	anything := func(string) bool { return true }
-	facts := Facts{
+	facts := image.Facts{
 		Source:   value("source", isAddress),
 		Revision: value("revision", anything),
 		Version:  value("version", anything),
@@ -151,7 +168,7 @@ func isAddress(s string) bool {
 // factsCache keeps the facts of the digests asked last. Its zero value is ready.
 type factsCache struct {
 	mu   sync.Mutex
-	byID map[image.Digest]Facts
+	byID map[image.Digest]image.Facts
 	ring []image.Digest // in the order of arrival, overwritten from next once full
 	next int
 }
@@ -159,21 +176,21 @@ type factsCache struct {
 // maxFacts bounds the cache: at most about a kilobyte each.
 const maxFacts = 2048
 
-func (c *factsCache) get(digest image.Digest) (Facts, bool) {
+func (c *factsCache) get(digest image.Digest) (image.Facts, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	facts, ok := c.byID[digest]
 	return facts, ok
 }
 
-func (c *factsCache) put(digest image.Digest, facts Facts) {
+func (c *factsCache) put(digest image.Digest, facts image.Facts) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.byID[digest]; ok {
 		return
 	}
 	if c.byID == nil {
-		c.byID = map[image.Digest]Facts{}
+		c.byID = map[image.Digest]image.Facts{}
 	}
 	if len(c.ring) < maxFacts {
 		c.ring = append(c.ring, digest)

@@ -3,6 +3,7 @@ package registry
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -29,17 +30,17 @@ func TestFacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Facts{
+	want := image.Facts{
 		Source: "https://github.com/acme/web", Revision: "0e2a89b191332bb87b4f2fefef2f597eba2197b3",
 		Created: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC),
 	}
 	client := newTestClient(t, Options{})
 	digest := r.push(t, "shop/web", "1", labelled)
-	if got, err := client.Facts(t.Context(), r.name("shop/web"), digest); err != nil || got != want {
+	if got, err := client.Facts(t.Context(), r.name("shop/web"), digest); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Facts = %+v, %v; want %+v", got, err, want)
 	}
 	r.requests()
-	if got, err := client.Facts(t.Context(), r.name("shop/web"), digest); err != nil || got != want || len(r.requests()) != 0 {
+	if got, err := client.Facts(t.Context(), r.name("shop/web"), digest); err != nil || !reflect.DeepEqual(got, want) || len(r.requests()) != 0 {
 		t.Errorf("Facts again = %+v, %v; want %+v without a request", got, err, want)
 	}
 
@@ -61,12 +62,12 @@ func TestFacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Version = "1.4.2"
-	if got, err := client.Facts(t.Context(), r.name("shop/multi"), image.Digest(hash.String())); err != nil || got != want {
+	want.Version, want.Platforms = "1.4.2", []string{"linux/amd64", "linux/arm64"}
+	if got, err := client.Facts(t.Context(), r.name("shop/multi"), image.Digest(hash.String())); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Facts of an index = %+v, %v; want %+v", got, err, want)
 	}
 	silent := r.push(t, "shop/silent", "1", anImage(t))
-	if got, err := client.Facts(t.Context(), r.name("shop/silent"), silent); err != nil || got != (Facts{}) {
+	if got, err := client.Facts(t.Context(), r.name("shop/silent"), silent); err != nil || !reflect.DeepEqual(got, image.Facts{}) {
 		t.Errorf("Facts of an image that says nothing = %+v, %v", got, err)
 	}
 }
@@ -88,8 +89,8 @@ func TestFactsCacheIsBounded(t *testing.T) {
 	var cache factsCache
 	id := func(i int) image.Digest { return image.Digest(fmt.Sprint("sha256:", i)) }
 	for i := range 3 * maxFacts {
-		cache.put(id(i), Facts{Version: fmt.Sprint(i)})
-		cache.put(id(i), Facts{Version: "again"})
+		cache.put(id(i), image.Facts{Version: fmt.Sprint(i)})
+		cache.put(id(i), image.Facts{Version: "again"})
 	}
 	if len(cache.byID) != maxFacts || len(cache.ring) != maxFacts {
 		t.Errorf("cache has %d, ring %d; want %d", len(cache.byID), len(cache.ring), maxFacts)

@@ -47,6 +47,9 @@
 // Table rollouts has one row for each environment, its newest rollout and what that made run. The tables approvals, verifications and
 // limits come with the first who keeps something in them.
 //
+// Table facts is a cache: what a digest names never changes, so whoever read it may write it down, without a claim, and a row that
+// was removed because it is old is only read from its registry again.
+//
 // Within a transaction shared rows are locked in one order on every path: the counter of the repos, rows of repos by key, the counters
 // of deliveries and pushes, deliveries, tags by name, work by key, the counter of the audit trail. Otherwise PostgreSQL deadlocks. Where
 // it does all the same, the transaction that lost is run again.

@@ -35,6 +35,7 @@ func lived(t *testing.T, path string) *Store {
 		tx.SaveCheck(production, 1, "h", "d")
 		tx.SaveTag(Tag{Image: web, Tag: "1", Digest: digest(1)})
 	})
+	must(t, s.SaveFacts(t.Context(), map[image.Digest]image.Facts{digest(1): {Source: "https://github.com/acme/web", Version: "1"}}))
 	for n := range 450 { // more than one statement's worth
 		d := hookOf(fmt.Sprint(n))
 		d.Repos = []promotion.RepoKey{production}
@@ -61,6 +62,7 @@ func everything(t *testing.T, s *Store) []any {
 		must1(s.Deliveries(t.Context(), DeliveryFilter{Repo: production, Limit: 1000}))(t),
 		must1(s.Pushes(t.Context(), []image.Name{web}, time.Time{}))(t),
 		must1(s.Tags(t.Context(), []image.Name{web}))(t),
+		must1(s.Facts(t.Context(), []image.Digest{digest(1)}))(t),
 		must1(s.Repos(t.Context()))(t),
 		must1(s.Work(t.Context()))(t),
 		must1(s.Promotions(t.Context(), PromotionFilter{Image: web}))(t),

@@ -23,6 +23,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"turn", turnTests},
 		{"memory", memoryTests},
 		{"repos", reposTests},
+		{"facts", factsTests},
 		{"audit", auditTests},
 	} {
 		t.Run(topic.name, func(t *testing.T) {

@@ -1,0 +1,80 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/promotion"
+)
+
+// askFacts bounds how long a pull request waits for what its images say about themselves. Without it opens all the same.
+const askFacts = 5 * time.Second
+
+// facts is what the image with a digest says about itself: about a release's new digests and those that run, once learnFacts has read it.
+// It says nothing where nobody knows.
+func (t *turn) facts(digest image.Digest) image.Facts { return t.said[digest] }
+
+// learnFacts reads what images of releases say about themselves: the new ones, and those that they take the place of. What the store does
+// not know is asked of the registries, and kept. Nothing stands in the way of a release here: what cannot be read is left out.
+func (t *turn) learnFacts(ctx context.Context, releases ...promotion.Release) {
+	var names []image.Name
+	var digests []image.Digest
+	if t.said == nil {
+		t.said = map[image.Digest]image.Facts{}
+	}
+	seen := map[image.Digest]bool{}
+	for _, r := range releases {
+		for _, c := range r.Changes[:min(maxRows, len(r.Changes))] {
+			for _, digest := range []image.Digest{c.Digest, t.ranAt(r.Environment, c)} {
+				if _, known := t.said[digest]; digest != "" && !known && !seen[digest] {
+					seen[digest] = true
+					names, digests = append(names, c.Image), append(digests, digest)
+				}
+			}
+		}
+	}
+	if len(digests) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, askFacts)
+	defer cancel()
+	stored, err := t.r.Store.Facts(ctx, digests)
+	if err != nil {
+		t.log.Warn("read what images say of themselves", "error", err)
+	}
+	var unknown []int
+	var about []image.Name
+	for i, digest := range digests {
+		if facts, ok := stored[digest]; ok {
+			t.said[digest] = facts
+			continue
+		}
+		unknown, about = append(unknown, i), append(about, names[i])
+	}
+	answers := make([]image.Facts, len(unknown))
+	failures := t.askAll(ctx, about, func(ctx context.Context, i int) (err error) {
+		answers[i], err = t.r.Registry.Facts(ctx, about[i], digests[unknown[i]])
+		return err
+	})
+	learned := map[image.Digest]image.Facts{}
+	for i, place := range unknown {
+		if err := failures[i]; err != nil {
+			t.log.Info("what an image says of itself is not known", "image", string(about[i]), "digest", string(digests[place]), "error", err)
+			continue
+		}
+		learned[digests[place]] = answers[i]
+		t.said[digests[place]] = answers[i]
+	}
+	if err := t.r.Store.SaveFacts(ctx, learned); err != nil {
+		t.log.Warn("keep what images say of themselves", "error", err)
+	}
+}
+
+// ranAt is the digest that a change takes the place of: the one that base sets or, where it sets none, the one that the environment runs.
+func (t *turn) ranAt(environment string, c promotion.Change) image.Digest {
+	if c.FromDigest != "" {
+		return c.FromDigest
+	}
+	return t.world.Running[environment].Images[c.Image].Digest
+}

@@ -30,8 +30,9 @@ type Status struct {
 type Evidence interface {
 	// Runs lists the newest runs of a pipeline on a branch as deployments of the commits they ran for, newest first, at most limit. The
 	// workflow is its file (GitHub: apply.yml; GitLab has one pipeline per project, named by an empty text). Only runs that pushes to
-	// the branch began count. ErrNotFound: there is no such workflow.
+	// the branch began count. A run that was repeated is one run, in the state of its newest attempt. ErrNotFound: there is no such workflow.
 	Runs(ctx context.Context, repo Repository, workflow, branch string, limit int) ([]Deployment, error)
-	// Statuses lists the newest state of every status and check run on a commit, sorted by name; the bot's own check is among them.
+	// Statuses lists the newest state of every status and check run on a commit, sorted by name; the bot's own check is among them. A name
+	// that several report stands there once for each of them.
 	Statuses(ctx context.Context, repo Repository, sha string) ([]Status, error)
 }

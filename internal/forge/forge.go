@@ -244,6 +244,7 @@ type Forge interface {
 	Checks
 	Rollouts
 	Sources
+	Evidence
 }
 
 // Event is what a webhook of a forge boils down to: where to look again.

@@ -28,6 +28,7 @@ type adminRequest struct {
 	State       string             `json:"state"`
 	Context     string             `json:"context"`
 	Name        string             `json:"name"`
+	App         string             `json:"app"`
 }
 
 // adminHandler is the API for scripts: orders as a person, and the switches. It takes and answers JSON; what it can do, the Hub's
@@ -41,6 +42,7 @@ type adminRequest struct {
 //	GET  /sandbox/repos/{owner}/{repo}/pulls
 //	POST /sandbox/repos/{owner}/{repo}/pulls/{n}/{review|merge|close|reopen|comment}
 //	POST /sandbox/repos/{owner}/{repo}/statuses                  {person, sha, context, state}
+//	POST /sandbox/repos/{owner}/{repo}/checks                    {app, sha, name, state}
 //	POST /sandbox/repos/{owner}/{repo}/rollouts/{fail|hang|release}  {environment}
 //	POST /sandbox/repos/{owner}/{repo}/rename                    {name}
 func (h *Hub) adminHandler() http.Handler {
@@ -126,6 +128,9 @@ func (h *Hub) adminRepoRoutes(handle func(string, func(*http.Request, adminReque
 	})
 	handle("POST "+repo+"/statuses", func(r *http.Request, in adminRequest) (any, error) {
 		return nil, h.SetStatus(name(r), in.Person, Status{SHA: in.SHA, Context: in.Context, State: in.State, Description: in.Body})
+	})
+	handle("POST "+repo+"/checks", func(r *http.Request, in adminRequest) (any, error) {
+		return nil, h.ReportCheck(name(r), in.App, Check{Name: in.Name, Conclusion: in.State}, in.SHA)
 	})
 	handle("POST "+repo+"/rollouts/{what}", func(r *http.Request, in adminRequest) (any, error) {
 		switch r.PathValue("what") {

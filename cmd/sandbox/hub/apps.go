@@ -51,6 +51,7 @@ func appPermissions() map[string]string {
 func appEvents() []string {
 	return []string{
 		"check_run", "deployment", "deployment_status", "issue_comment", "pull_request", "pull_request_review", "push", "repository", "status",
+		"workflow_run",
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // checkRun is one run of a check on a commit.
 type checkRun struct {
 	id, suite            int64
-	appID                int64
+	app                  checkApp
 	sha, name            string
 	externalID           string
 	detailsURL           string
@@ -62,26 +62,54 @@ func (in *checkInput) check() error {
 	return nil
 }
 
+// checkApp is an app that reports checks.
+type checkApp struct {
+	id   int64
+	slug string
+}
+
+// ownApp is the app that the hub lets in; others report checks, and that is all they do.
+func (h *Hub) ownApp() checkApp { return checkApp{h.opts.AppID, h.opts.AppSlug} }
+
 // createCheckLocked makes a check run. The caller has made sure that the commit exists.
-func (h *Hub) createCheckLocked(r *repo, in checkInput) (*checkRun, error) {
+func (h *Hub) createCheckLocked(r *repo, app checkApp, by *account, in checkInput) (*checkRun, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	key := strconv.FormatInt(h.opts.AppID, 10) + " " + *in.HeadSHA
+	key := strconv.FormatInt(app.id, 10) + " " + *in.HeadSHA
 	if r.suites[key] == 0 {
 		r.suites[key] = h.idLocked()
 	}
 	check := &checkRun{
-		id: h.idLocked(), suite: r.suites[key], appID: h.opts.AppID, sha: *in.HeadSHA, name: *in.Name, status: "queued", startedAt: h.stamp(),
+		id: h.idLocked(), suite: r.suites[key], app: app, sha: *in.HeadSHA, name: *in.Name, status: "queued", startedAt: h.stamp(),
 	}
 	r.checks[check.sha] = append(r.checks[check.sha], check)
 	r.checkByID[check.id] = check
 	h.applyCheckLocked(check, in)
-	h.emitLocked(event{kind: checkRunEvent, action: "created", repo: r, actor: h.bot, check: check})
+	h.emitLocked(event{kind: checkRunEvent, action: "created", repo: r, actor: by, check: check})
 	if check.status == "completed" {
-		h.emitLocked(event{kind: checkRunEvent, action: "completed", repo: r, actor: h.bot, check: check})
+		h.emitLocked(event{kind: checkRunEvent, action: "completed", repo: r, actor: by, check: check})
 	}
 	return check, nil
+}
+
+// ReportCheck reports a run of a check on a commit as another app does, by its slug: github-actions. State is queued, in_progress, or a
+// conclusion: success, failure, neutral, skipped …
+func (h *Hub) ReportCheck(fullName, app string, check Check, sha string) error {
+	return h.change(fullName, func(r *repo) error {
+		by := h.accountLocked(app+"[bot]", kindBot)
+		in := checkInput{Name: &check.Name, HeadSHA: &sha}
+		if check.DetailsURL != "" {
+			in.DetailsURL = &check.DetailsURL
+		}
+		if check.Conclusion != "" {
+			in.Conclusion = &check.Conclusion
+		} else if check.Status != "" {
+			in.Status = &check.Status
+		}
+		_, err := h.createCheckLocked(r, checkApp{by.id, app}, by, in)
+		return err
+	})
 }
 
 func (h *Hub) updateCheckLocked(r *repo, id int64, in checkInput) (*checkRun, error) {
@@ -135,7 +163,7 @@ func latestChecks(checks []*checkRun) []*checkRun {
 	var latest []*checkRun
 	seen := map[string]bool{}
 	for _, check := range slices.Backward(checks) {
-		key := strconv.FormatInt(check.appID, 10) + " " + check.name
+		key := strconv.FormatInt(check.app.id, 10) + " " + check.name
 		if !seen[key] {
 			seen[key] = true
 			latest = append(latest, check)

@@ -203,3 +203,26 @@ func (h *harness) FinishDeployment(t testing.TB, repo forge.RepoID, id int64, st
 func (h *harness) RequireCheck(t testing.TB, repo forge.RepoID, _, name string) {
 	must(t, h.hub.SetProtection(h.name(t, repo), &hub.Protection{Checks: []hub.RequiredCheck{{Context: name, AppID: h.hub.AppID()}}}))
 }
+
+func (h *harness) StartRun(t testing.TB, repo forge.RepoID, workflow, branch, sha string) int64 {
+	id, err := h.hub.StartRun(t.Context(), h.name(t, repo), "founder", workflow, branch, sha)
+	must(t, err)
+	return id
+}
+
+func (h *harness) FinishRun(t testing.TB, repo forge.RepoID, id int64, state forge.RolloutState) {
+	conclusions := map[forge.RolloutState]string{forge.RolloutSucceeded: "success", forge.RolloutFailed: "failure"}
+	must(t, h.hub.FinishRun(h.name(t, repo), "founder", id, conclusions[state]))
+}
+
+func (h *harness) Report(t testing.TB, repo forge.RepoID, sha, login, name string, state forge.StatusState) {
+	must(t, h.hub.SetStatus(h.name(t, repo), login, hub.Status{SHA: sha, Context: name, State: string(state)}))
+}
+
+func (h *harness) ReportCheck(t testing.TB, repo forge.RepoID, sha, app, name string, state forge.StatusState) {
+	report := hub.Check{Name: name, Conclusion: string(state)}
+	if state == forge.StatusPending {
+		report.Status, report.Conclusion = "in_progress", ""
+	}
+	must(t, h.hub.ReportCheck(h.name(t, repo), app, report, sha))
+}

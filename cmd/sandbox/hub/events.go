@@ -16,6 +16,7 @@ const (
 	repositoryEvent        eventKind = "repository"
 	pingEvent              eventKind = "ping"
 	commentEvent           eventKind = "issue_comment"
+	workflowRunEvent       eventKind = "workflow_run"
 	maxPushCommits                   = 20 // GitHub puts more into a push event; its first page of them is enough to look
 )
 
@@ -33,6 +34,7 @@ type event struct {
 	deployment *deployment
 	deployed   *deploymentStatus
 	comment    *comment
+	run        *workflowRun
 	label      string
 	before     string // the old name, branch or head, where something moved
 	changes    map[string]any

@@ -65,6 +65,7 @@ func newGitHubFace(h *Hub) *githubFace {
 	f.pullRoutes()
 	f.checkRoutes()
 	f.deploymentRoutes()
+	f.workflowRoutes()
 	f.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { f.fail(w, missing()) })
 	return f
 }

@@ -50,7 +50,7 @@ func (f *githubFace) createCheck(c *call) (int, any, error) {
 	}
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
-	check, err := c.h.createCheckLocked(c.repo, in)
+	check, err := c.h.createCheckLocked(c.repo, c.h.ownApp(), c.h.bot, in)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -93,7 +93,7 @@ func (f *githubFace) listChecks(c *call, sha string) (int, any, error) {
 		switch {
 		case query.Get("check_name") != "" && check.name != query.Get("check_name"):
 		case query.Get("status") != "" && check.status != query.Get("status"):
-		case query.Get("app_id") != "" && strconv.FormatInt(check.appID, 10) != query.Get("app_id"):
+		case query.Get("app_id") != "" && strconv.FormatInt(check.app.id, 10) != query.Get("app_id"):
 		default:
 			items = append(items, f.check(c.repo, check))
 		}

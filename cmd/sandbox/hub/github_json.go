@@ -55,6 +55,18 @@ func (f *githubFace) app() obj {
 	}
 }
 
+// appOf is the app that reported a check.
+func (f *githubFace) appOf(a checkApp) obj {
+	if a.id == f.h.opts.AppID {
+		return f.app()
+	}
+	return obj{
+		"id": a.id, "slug": a.slug, "node_id": nodeID("Integration", a.id), "name": a.slug, "owner": f.account(f.h.accountLocked(a.slug, kindOrg)),
+		"description": "", "external_url": f.h.base, "html_url": f.web("/apps/%s", a.slug), "created_at": when(time.Unix(0, 0)),
+		"updated_at": when(time.Unix(0, 0)), "permissions": map[string]string{"metadata": "read", "checks": "write"}, "events": []string{},
+	}
+}
+
 func (f *githubFace) installation(inst *installation) obj {
 	selection := "selected"
 	if inst.all {
@@ -200,7 +212,7 @@ func (f *githubFace) check(r *repo, c *checkRun) obj {
 			"title": orNull(c.title), "summary": orNull(c.summary), "text": orNull(c.text), "annotations_count": 0,
 			"annotations_url": f.api("/repos/%s/check-runs/%d/annotations", r.fullName(), c.id),
 		},
-		"check_suite": obj{"id": c.suite}, "app": f.app(), "pull_requests": pulls,
+		"check_suite": obj{"id": c.suite}, "app": f.appOf(c.app), "pull_requests": pulls,
 	}
 }
 

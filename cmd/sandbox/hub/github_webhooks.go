@@ -70,6 +70,8 @@ func (f *githubFace) webhook(ev event) (string, obj) {
 		body["deployment"] = f.deployment(ev.repo, ev.deployment)
 		body["deployment_status"] = f.deploymentStatus(ev.repo, ev.deployment, ev.deployed)
 		body["check_run"], body["workflow"], body["workflow_run"] = nil, nil, nil
+	case workflowRunEvent:
+		body["workflow_run"], body["workflow"] = f.workflowRun(ev.repo, ev.run), f.workflow(ev.repo, ev.run.workflow)
 	case commentEvent:
 		delete(body, "number")
 		delete(body, "pull_request")

@@ -230,7 +230,7 @@ func (h *Hub) mergedLocked(p *pull, by *account, sha string) {
 // contextLocked is how a required check stands on a commit: success, or GitHub's words for what it is instead.
 func (r *repo) contextLocked(sha string, required RequiredCheck) string {
 	for _, check := range slices.Backward(r.checks[sha]) {
-		if check.name != required.Context || required.AppID != 0 && check.appID != required.AppID {
+		if check.name != required.Context || required.AppID != 0 && check.app.id != required.AppID {
 			continue
 		}
 		switch check.conclusion {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/subtle"
 	"embed"
 	"errors"
@@ -92,6 +93,7 @@ func (h *Hub) pagesHandler() http.Handler {
 	mux.HandleFunc("GET /{owner}/{repo}/commit/{sha}", p.commit)
 	mux.HandleFunc("GET /{owner}/{repo}/blob/{at}/{path...}", p.file)
 	mux.HandleFunc("GET /{owner}/{repo}/rollouts/{id}", p.rollout)
+	mux.HandleFunc("GET /{owner}/{repo}/actions/runs/{id}", p.run)
 	mux.HandleFunc("GET /{owner}/{repo}/checks/{id}", p.check)
 	return mux
 }
@@ -363,6 +365,24 @@ func (p *pages) rollout(w http.ResponseWriter, r *http.Request) {
 		if strconv.FormatInt(d.ID, 10) == r.PathValue("id") {
 			log, _ := p.h.RolloutLog(info.FullName, d.ID)
 			p.show(w, http.StatusOK, "text", page{Title: d.Environment + " at " + short(d.SHA), Repo: &info, State: d.State, Text: log})
+			return
+		}
+	}
+	p.fail(w, missing())
+}
+
+// run shows a run of a workflow: what it printed where it deployed.
+func (p *pages) run(w http.ResponseWriter, r *http.Request) {
+	_, info, err := p.find(r)
+	if err != nil {
+		p.fail(w, err)
+		return
+	}
+	runs, _ := p.h.Runs(info.FullName)
+	for _, run := range runs {
+		if strconv.FormatInt(run.ID, 10) == r.PathValue("id") {
+			log, _ := p.h.RolloutLog(info.FullName, run.Deployment)
+			p.show(w, http.StatusOK, "text", page{Title: run.Workflow + " at " + short(run.SHA), Repo: &info, State: cmp.Or(run.Conclusion, run.Status), Text: log})
 			return
 		}
 	}

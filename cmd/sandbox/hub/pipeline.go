@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -222,8 +223,15 @@ func (h *Hub) rollOut(r *repo, by *account, env Environment, sha string) {
 func (h *Hub) rollOutOne(r *repo, by *account, env Environment, sha string) {
 	ctx, cancel := context.WithTimeout(h.ctx, rolloutTimeout)
 	defer cancel()
+	head, err := r.bare.commits(ctx, []string{sha})
+	if err != nil {
+		h.log.Error("sandbox pipeline cannot read the commit", "error", err)
+		return
+	}
 	h.mu.Lock()
 	d := h.deployLocked(r, by, deployment{sha: sha, ref: r.defaultBranch, environment: env.Name})
+	run := h.startRunLocked(r, by, cmp.Or(env.Workflow, "apply.yml"), r.defaultBranch, &head[0])
+	run.deployment = d.id
 	logURL := fmt.Sprintf("%s/%s/rollouts/%d", h.base, r.fullName(), d.id)
 	fullName := r.fullName()
 	h.setDeployedLocked(r, d, deploymentStatus{state: "in_progress", creator: by, logURL: logURL})
@@ -255,6 +263,7 @@ func (h *Hub) rollOutOne(r *repo, by *account, env Environment, sha string) {
 	}
 	r.rollouts.logs[d.id] = log
 	h.setDeployedLocked(r, d, status)
+	h.finishRunLocked(r, run, by, status.state)
 }
 
 // setDeployedLocked adds a status whose state is known to be one.

@@ -38,6 +38,8 @@ type repo struct {
 	suites        map[string]int64           // app id and commit → check suite
 	statuses      map[string][]*commitStatus // by commit, oldest first
 	deployments   []*deployment
+	workflows     map[string]*workflow // by file, once they have run
+	runs          []*workflowRun       // oldest first
 	rollouts      rolloutState
 	mergeable     map[string]mergeAnswer // base and head commits → what git said
 }
@@ -80,6 +82,8 @@ type RequiredCheck struct {
 type Environment struct {
 	Name string
 	Path string // the directory that is rendered; empty: the whole repository. Other changes do not deploy it
+	// Workflow is the file of the workflow that deploys it, of which each rollout is a run; apply.yml where it is empty.
+	Workflow string
 }
 
 // RepoInfo is a repository as it is now.
@@ -121,7 +125,7 @@ func (h *Hub) CreateRepo(ctx context.Context, fullName string, opts RepoOptions)
 		protection: opts.Protection, environments: opts.Environments,
 		people: map[int64]Permission{}, refs: map[string]string{}, labels: map[string]bool{},
 		checks: map[string][]*checkRun{}, checkByID: map[int64]*checkRun{}, statuses: map[string][]*commitStatus{},
-		suites: map[string]int64{}, mergeable: map[string]mergeAnswer{}, rollouts: newRolloutState(),
+		suites: map[string]int64{}, mergeable: map[string]mergeAnswer{}, rollouts: newRolloutState(), workflows: map[string]*workflow{},
 	}
 	r.owner = h.accountLocked(owner, kindOrg)
 	r.bare = bare{dir: filepath.Join(h.opts.Dir, strconv.FormatInt(r.id, 10)+".git")}

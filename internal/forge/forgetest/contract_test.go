@@ -104,6 +104,22 @@ func (h memoryHarness) FinishDeployment(_ testing.TB, repo forge.RepoID, id int6
 	h.SetDeployment(repo, id, state)
 }
 
+func (h memoryHarness) StartRun(_ testing.TB, repo forge.RepoID, workflow, branch, sha string) int64 {
+	return h.Memory.StartRun(repo, workflow, branch, sha)
+}
+
+func (h memoryHarness) FinishRun(_ testing.TB, repo forge.RepoID, id int64, state forge.RolloutState) {
+	h.SetRun(repo, id, state)
+}
+
+func (h memoryHarness) Report(_ testing.TB, repo forge.RepoID, sha, login, name string, state forge.StatusState) {
+	h.Memory.Report(repo, sha, forge.Status{Name: name, State: state, By: forge.Actor{Login: login}})
+}
+
+func (h memoryHarness) ReportCheck(_ testing.TB, repo forge.RepoID, sha, app, name string, state forge.StatusState) {
+	h.Memory.Report(repo, sha, forge.Status{Name: name, State: state, By: forge.Actor{Login: app, Bot: true}})
+}
+
 func (h memoryHarness) RequireCheck(_ testing.TB, repo forge.RepoID, branch, name string) {
 	h.Memory.RequireCheck(repo, branch, name)
 }

@@ -58,6 +58,15 @@ type Harness interface {
 	Deploy(t testing.TB, repo forge.RepoID, environment, sha string) int64
 	// FinishDeployment ends it as RolloutSucceeded or RolloutFailed.
 	FinishDeployment(t testing.TB, repo forge.RepoID, id int64, state forge.RolloutState)
+
+	// StartRun begins a run of a workflow for a commit, as a push to the branch does; it runs. It returns the run's id.
+	StartRun(t testing.TB, repo forge.RepoID, workflow, branch, sha string) int64
+	// FinishRun ends it as RolloutSucceeded or RolloutFailed. A run that has ended is run again, and then ends so.
+	FinishRun(t testing.TB, repo forge.RepoID, id int64, state forge.RolloutState)
+	// Report sets a status of a commit as a person does, StatusPending, StatusSuccess or StatusFailure; ReportCheck reports a run of a check
+	// as another App does, in any state.
+	Report(t testing.TB, repo forge.RepoID, sha, login, name string, state forge.StatusState)
+	ReportCheck(t testing.TB, repo forge.RepoID, sha, app, name string, state forge.StatusState)
 }
 
 // Protector is a harness whose forge can require the bot's check before a merge.
@@ -69,7 +78,7 @@ type Protector interface {
 // Contract proves every promise of package forge, each in a subtest named after it, and each with a harness of its own.
 func Contract(t *testing.T, newHarness func(t testing.TB) Harness) {
 	t.Helper()
-	for _, group := range [][]promise{repositoryPromises(), pullRequestPromises(), mergePromises(), checkPromises(), sourcePromises(), limitPromises()} {
+	for _, group := range [][]promise{repositoryPromises(), pullRequestPromises(), mergePromises(), checkPromises(), sourcePromises(), evidencePromises(), limitPromises()} {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) { p.prove(t, newHarness(t)) })
 		}

@@ -55,7 +55,9 @@ type repository struct {
 	checks      []forge.Check
 	deployments []*forge.Deployment
 	listedRuns  []*forge.Deployment
-	required    map[string][]string // base branch to names of required checks
+	runs        []*run                    // of the repository's workflows
+	statuses    map[string][]forge.Status // by commit: what others than the bot report
+	required    map[string][]string       // base branch to names of required checks
 }
 
 type pull struct {
@@ -125,7 +127,7 @@ func (m *Memory) AddRepository(repo forge.Repository) forge.Repository {
 	}
 	r := &repository{
 		Repository: repo, history: newHistory(),
-		people: map[string]forge.Permission{}, required: map[string][]string{},
+		people: map[string]forge.Permission{}, required: map[string][]string{}, statuses: map[string][]forge.Status{},
 	}
 	r.history.edit(repo.DefaultBranch, map[string]string{"README.md": repo.FullName + "\n"})
 	m.repos[repo.ID] = r

@@ -743,11 +743,13 @@ func TestReadmePermissions(t *testing.T) {
 		"Apps.ListRepos": "Metadata read", "Repositories.GetByID": "Metadata read", "Repositories.GetPermissionLevel": "Metadata read", "Users.Get": "Metadata read",
 		"Checks.ListCheckRunsForRef": "Checks write", "Checks.CreateCheckRun": "Checks write", "Checks.UpdateCheckRun": "Checks write",
 		"Repositories.ListDeployments": "Deployments read", "Repositories.ListDeploymentStatuses": "Deployments read",
+		"Actions.ListWorkflowRunsByFileName": "Actions read", "Repositories.ListStatuses": "Commit statuses read",
 		"PullRequests.List": "Pull requests write", "PullRequests.Get": "Pull requests write", "PullRequests.Create": "Pull requests write",
 		"PullRequests.Edit": "Pull requests write", "PullRequests.ListReviews": "Pull requests write", "PullRequests.ListFiles": "Pull requests write",
 		"Issues.Get": "Pull requests write", "Issues.AddLabelsToIssue": "Pull requests write", "Issues.ListComments": "Pull requests write",
-		"Issues.CreateComment": "Pull requests write", // a pull request is an issue, and its permission serves too
-		"PullRequests.Merge":   "Contents write", "Git.GetRef": "Contents write", "Git.DeleteRef": "Contents write",
+		"Issues.CreateComment":        "Pull requests write", // a pull request is an issue, and its permission serves too
+		"Repositories.CompareCommits": "Contents write",
+		"PullRequests.Merge":          "Contents write", "Git.GetRef": "Contents write", "Git.DeleteRef": "Contents write",
 	}
 	services := []string{"Actions", "Apps", "Checks", "Git", "Issues", "Organizations", "PullRequests", "Repositories", "Teams", "Users"}
 	files, err := filepath.Glob(filepath.Join(readmeRoot, "internal", "forge", "github", "*.go"))

@@ -895,7 +895,7 @@ func readmeHub(t *testing.T) *github.Forge {
 		t.Fatal(err)
 	}
 	block := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	hub, err := github.New(github.Options{AppID: 1, PrivateKey: block, WebhookSecret: []byte("secret")})
+	hub, err := github.New(github.Options{AppID: 1, PrivateKey: github.Fixed(block), WebhookSecrets: func() [][]byte { return [][]byte{[]byte("secret")} }})
 	if err != nil {
 		t.Fatal(err)
 	}

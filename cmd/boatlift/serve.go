@@ -181,8 +181,8 @@ func makeForges(bot config.Bot, count *metrics, log *slog.Logger) (map[string]fo
 	forges, webhooks, keys := map[string]forge.Forge{}, map[string]forge.Webhook{}, map[string][]byte{}
 	for _, f := range bot.Forges {
 		hub, err := github.New(github.Options{
-			AppID: f.AppID, PrivateKey: f.PrivateKey.Reveal(), WebhookSecret: f.WebhookSecret.Reveal(), BaseURL: f.URL, Logger: log, Name: f.Name,
-			Observe: count.requested(f.Name),
+			AppID: f.AppID, PrivateKey: f.PrivateKey.Reveal, BaseURL: f.URL, Logger: log, Name: f.Name,
+			WebhookSecrets: func() [][]byte { return [][]byte{f.WebhookSecret.Reveal()} }, Observe: count.requested(f.Name),
 		})
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("forge %s: %w", f.Name, err)

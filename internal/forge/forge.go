@@ -130,6 +130,9 @@ type Check struct {
 	Title      string // one line
 	Summary    string // markdown, already escaped, at most 65,535 bytes
 	DetailsURL string // may be empty
+	// PullRequest is the bot's own pull request whose head the commit is; 0: none. A forge whose checks have no room for the summary
+	// shows it there.
+	PullRequest int
 }
 
 // RolloutState is what is known of a deployment of one commit to one environment.
@@ -271,6 +274,7 @@ type Webhook interface {
 // Redeliverer is a forge that remembers the webhooks it could not deliver and sends them again when asked. Nothing depends on it: it
 // only makes good sooner what a turn would notice anyway, and brings pushes that the forge's own registry told of.
 type Redeliverer interface {
-	// Redeliver asks for every webhook since a moment of which no attempt arrived, and tells how many there were.
+	// Redeliver asks for every webhook since a moment of which no attempt arrived, and tells how many there were. errors.ErrUnsupported:
+	// the way into this forge has no such list.
 	Redeliver(ctx context.Context, since time.Time) (int, error)
 }

@@ -24,7 +24,7 @@ func realHub(t testing.TB) hook.Endpoint {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(t, err)
 	pemKey := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	app, err := github.New(github.Options{AppID: 1, PrivateKey: pemKey, WebhookSecret: []byte(secret)})
+	app, err := github.New(github.Options{AppID: 1, PrivateKey: github.Fixed(pemKey), WebhookSecrets: func() [][]byte { return [][]byte{[]byte(secret)} }})
 	must(t, err)
 	return hook.Endpoint{Name: "github", Forge: app, Registry: sender(t, "ghcr")}
 }

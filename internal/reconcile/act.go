@@ -300,7 +300,9 @@ func rejecter(a promotion.Reject) string {
 
 // showGate shows a verdict on a promotion's head commit.
 func (t *turn) showGate(ctx context.Context, head string, pr promotion.Promotion, v verdict) error {
-	if err := t.forge.SetCheck(ctx, t.repo, gateCheck(head, v, pr.ID)); err != nil {
+	check := gateCheck(head, v, pr.ID)
+	check.PullRequest = pr.PullRequest
+	if err := t.forge.SetCheck(ctx, t.repo, check); err != nil {
 		return fmt.Errorf("show the gate on #%d: %w", pr.PullRequest, err)
 	}
 	return nil

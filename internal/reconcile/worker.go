@@ -275,6 +275,9 @@ func (r *Reconciler) sweep(ctx context.Context, name string) (store.Finish, erro
 		back = sweepStart
 	}
 	n, err := f.Redeliver(ctx, r.Now().Add(-back))
+	if errors.Is(err, errors.ErrUnsupported) { // the poll finds out what was lost
+		return store.Finish{}, nil
+	}
 	if err != nil {
 		return store.Finish{}, fmt.Errorf("ask %s for lost webhooks: %w", name, err)
 	}

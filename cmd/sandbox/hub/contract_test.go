@@ -37,7 +37,8 @@ func newHarness(t testing.TB, opts hub.Options) *harness {
 	running, err := hub.Start(opts)
 	must(t, err)
 	adapter, err := github.New(github.Options{
-		AppID: running.AppID(), PrivateKey: running.AppKeyPEM(), WebhookSecret: []byte("hook-secret"), BaseURL: running.APIURL(),
+		AppID: running.AppID(), PrivateKey: github.Fixed(running.AppKeyPEM()), BaseURL: running.APIURL(),
+		WebhookSecrets: func() [][]byte { return [][]byte{[]byte("hook-secret")} },
 	})
 	must(t, err)
 	t.Cleanup(func() {

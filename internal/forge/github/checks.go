@@ -9,8 +9,8 @@ import (
 	"github.com/boatlift/boatlift/internal/forge"
 )
 
-// SetCheck implements forge.Checks. There is one check run of this App per commit and name: it is looked for, then changed or made.
-// One that shows all of it already is left alone.
+// SetCheck implements forge.Checks. There is one check run of this App, or by a token one newest status, per commit and name: it is
+// looked for, then changed or made. One that shows all of it already is left alone.
 func (f *Forge) SetCheck(ctx context.Context, repo forge.Repository, check forge.Check) error {
 	doing := "set check " + clean(check.Name, 100)
 	if check.Title == "" {
@@ -21,41 +21,47 @@ func (f *Forge) SetCheck(ctx context.Context, repo forge.Repository, check forge
 		check.Summary = check.Title // GitHub refuses an empty one
 	}
 	check.DetailsURL = link(check.DetailsURL)
-	status, conclusion, err := runState(check.Conclusion)
-	if err != nil {
+	if _, _, err := runState(check.Conclusion); err != nil {
 		return err
 	}
 	if !commitPattern.MatchString(check.HeadSHA) {
 		return &Error{Doing: doing, Message: "the commit is not named by its full hash", kind: forge.ErrRefused}
 	}
-	return f.in(ctx, repo, doing, func(t target) error {
-		run, err := f.findRun(ctx, t, check)
-		if err != nil {
-			return err
-		}
-		if run == nil {
-			return f.createRun(ctx, t, check, status, conclusion)
-		}
-		if shows(run, check, status, conclusion) {
-			return nil
-		}
-		options := gh.UpdateCheckRunOptions{
-			Name: check.Name, Status: gh.String(status), Conclusion: conclusion, DetailsURL: optional(check.DetailsURL),
-			ExternalID: optional(check.ExternalID), Output: output(check),
-		}
-		if conclusion != nil {
-			options.CompletedAt = &gh.Timestamp{Time: f.clock().UTC()}
-		}
-		changed, _, err := t.Checks.UpdateCheckRun(ctx, t.owner, t.name, run.GetID(), options)
-		if err != nil {
-			return err
-		}
-		if conclusion == nil && changed.GetStatus() == "completed" {
-			// It would go on showing its old conclusion, which may be green. A new run of the same name takes its place.
-			return f.createRun(ctx, t, check, status, conclusion)
-		}
+	return f.in(ctx, repo, doing, func(t target) error { return f.entry.setCheck(ctx, t, check) })
+}
+
+// setCheck shows a check as a check run.
+func (a *app) setCheck(ctx context.Context, t target, check forge.Check) error {
+	status, conclusion, err := runState(check.Conclusion)
+	if err != nil {
+		return err
+	}
+	run, err := a.findRun(ctx, t, check)
+	if err != nil {
+		return err
+	}
+	if run == nil {
+		return a.createRun(ctx, t, check, status, conclusion)
+	}
+	if shows(run, check, status, conclusion) {
 		return nil
-	})
+	}
+	options := gh.UpdateCheckRunOptions{
+		Name: check.Name, Status: gh.String(status), Conclusion: conclusion, DetailsURL: optional(check.DetailsURL),
+		ExternalID: optional(check.ExternalID), Output: output(check),
+	}
+	if conclusion != nil {
+		options.CompletedAt = &gh.Timestamp{Time: a.clock().UTC()}
+	}
+	changed, _, err := t.Checks.UpdateCheckRun(ctx, t.owner, t.name, run.GetID(), options)
+	if err != nil {
+		return err
+	}
+	if conclusion == nil && changed.GetStatus() == "completed" {
+		// It would go on showing its old conclusion, which may be green. A new run of the same name takes its place.
+		return a.createRun(ctx, t, check, status, conclusion)
+	}
+	return nil
 }
 
 // runState maps a conclusion to the two words that GitHub has for it. Words that would pass a required check are not among them.
@@ -72,8 +78,8 @@ func runState(c forge.Conclusion) (status string, conclusion *string, err error)
 }
 
 // findRun finds the newest check run of this App on the commit. Names and Apps are compared here too, not every server filters.
-func (f *Forge) findRun(ctx context.Context, t target, check forge.Check) (*gh.CheckRun, error) {
-	options := &gh.ListCheckRunsOptions{CheckName: gh.String(check.Name), Filter: gh.String("latest"), AppID: gh.Int64(f.appID)}
+func (a *app) findRun(ctx context.Context, t target, check forge.Check) (*gh.CheckRun, error) {
+	options := &gh.ListCheckRunsOptions{CheckName: gh.String(check.Name), Filter: gh.String("latest"), AppID: gh.Int64(a.id)}
 	runs, err := pages(func(page gh.ListOptions) ([]*gh.CheckRun, *gh.Response, error) {
 		options.ListOptions = page
 		list, response, err := t.Checks.ListCheckRunsForRef(ctx, t.owner, t.name, check.HeadSHA, options)
@@ -87,7 +93,7 @@ func (f *Forge) findRun(ctx context.Context, t target, check forge.Check) (*gh.C
 	}
 	var newest *gh.CheckRun
 	for _, run := range runs {
-		if run.GetName() != check.Name || run.GetApp().GetID() != f.appID || run.GetHeadSHA() != check.HeadSHA {
+		if run.GetName() != check.Name || run.GetApp().GetID() != a.id || run.GetHeadSHA() != check.HeadSHA {
 			continue
 		}
 		if newest == nil || run.GetID() > newest.GetID() {
@@ -97,8 +103,8 @@ func (f *Forge) findRun(ctx context.Context, t target, check forge.Check) (*gh.C
 	return newest, nil
 }
 
-func (f *Forge) createRun(ctx context.Context, t target, check forge.Check, status string, conclusion *string) error {
-	now := &gh.Timestamp{Time: f.clock().UTC()}
+func (a *app) createRun(ctx context.Context, t target, check forge.Check, status string, conclusion *string) error {
+	now := &gh.Timestamp{Time: a.clock().UTC()}
 	options := gh.CreateCheckRunOptions{
 		Name: check.Name, HeadSHA: check.HeadSHA, Status: gh.String(status), Conclusion: conclusion, StartedAt: now,
 		DetailsURL: optional(check.DetailsURL), ExternalID: optional(check.ExternalID), Output: output(check),

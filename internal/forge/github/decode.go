@@ -180,8 +180,7 @@ func (d *decoder) verb(without string) string {
 
 // own tells whether the bot itself did it. Until somebody asked who the bot is, nothing is its own.
 func (d *decoder) own() bool {
-	login := d.forge.knownLogin()
-	return login != "" && d.Sender.Login == login && d.Sender.Type == "Bot"
+	return isSelf(d.Sender.Login, d.Sender.Type, d.forge.knownLogin())
 }
 
 func (d *decoder) installations(name, who string) error {
@@ -261,7 +260,7 @@ func (d *decoder) checks(name, who string) {
 	if name == "check_suite" {
 		item, what = d.CheckSet, "checks"
 	}
-	own := item.App.ID == d.forge.appID
+	own := item.App.ID == d.forge.appID && item.App.ID != 0
 	d.event.About = fmt.Sprintf("%s %s %s", what, d.verb("changed"), clean(item.Conclusion, 40))
 	switch d.Action {
 	case "rerequested", "requested_action":
@@ -283,8 +282,11 @@ func (d *decoder) status() {
 	_ = json.Unmarshal(d.Context, &context) // another type is as good as none
 	_ = json.Unmarshal(d.State, &state)
 	d.event.About = fmt.Sprintf("status %s: %s", clean(context, 100), clean(state, 40))
-	if state == "pending" {
+	switch {
+	case state == "pending":
 		d.ignore("the status is pending")
+	case d.own():
+		d.ignore("the bot's own status")
 	}
 }
 

@@ -24,6 +24,7 @@ type Error struct {
 	Needs   string // the permissions that would have sufficed, where GitHub says so: pull_requests=write
 	kind    error  // one of package forge's, or nil
 	cause   error  // why no answer came, or nil
+	token   bool   // it was asked with a personal access token, not as an App
 }
 
 // Error says what was being done and what GitHub said.
@@ -67,6 +68,12 @@ func (e *Error) Permanent() bool {
 // Hint says what a person can do, where there is something.
 func (e *Error) Hint() string {
 	switch {
+	case e.token && errors.Is(e.kind, forge.ErrGone):
+		return "check that the token has neither expired nor been revoked, and that the organisation lets it in; a new one is used as soon as it is in its file"
+	case e.token && errors.Is(e.kind, forge.ErrForbidden) && e.Needs != "":
+		return "give the token " + e.Needs + " in its settings"
+	case e.token && errors.Is(e.kind, forge.ErrForbidden):
+		return "give the token the missing permission in its settings; a classic one needs the scope repo"
 	case errors.Is(e.kind, forge.ErrGone):
 		return "check that the App is installed there and not suspended, that its id and private key belong together, and that this machine's clock is right"
 	case errors.Is(e.kind, forge.ErrForbidden) && e.Needs != "":
@@ -96,12 +103,18 @@ func (f *Forge) translate(doing string, err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
+	e := f.errorOf(doing, err)
+	e.token = f.appID == 0
+	return e
+}
+
+func (f *Forge) errorOf(doing string, err error) *Error {
 	if limit := f.limitIn(err); limit != nil {
 		return &Error{Doing: doing, Message: limit.Error(), cause: limit}
 	}
 	var mint *ghinstallation.HTTPError
 	if errors.As(err, &mint) && mint.Response != nil {
-		return f.mintError(doing, mint.Response)
+		return mintError(doing, mint.Response)
 	}
 	var answer *gh.ErrorResponse
 	if errors.As(err, &answer) && answer.Response != nil {
@@ -147,7 +160,7 @@ func (f *Forge) limitIn(err error) *forge.LimitError {
 }
 
 // mintError is what a refused installation token means: the installation is suspended or gone, or the App's key is refused.
-func (f *Forge) mintError(doing string, response *http.Response) error {
+func mintError(doing string, response *http.Response) *Error {
 	e := newError(doing+": mint a token", response)
 	switch e.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:

@@ -32,6 +32,9 @@ var testKey = sync.OnceValue(func() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 })
 
+// only is one webhook secret that never changes.
+func only(secret string) func() [][]byte { return func() [][]byte { return [][]byte{[]byte(secret)} } }
+
 // fake is just as much of a GitHub as a test writes down. What nobody wrote down answers 404 and is recorded all the same.
 type fake struct {
 	t      *testing.T
@@ -58,7 +61,7 @@ func newFake(t *testing.T, change ...func(*Options)) *fake {
 	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(f.server.Close)
 	options := Options{
-		AppID: testApp, PrivateKey: testKey(), WebhookSecret: []byte(testSecret), BaseURL: f.server.URL + root,
+		AppID: testApp, PrivateKey: Fixed(testKey()), WebhookSecrets: only(testSecret), BaseURL: f.server.URL + root,
 		Transport: &http.Transport{DisableKeepAlives: true},
 	}
 	for _, c := range change {

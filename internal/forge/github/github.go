@@ -3,27 +3,34 @@ package github
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/bradleyfalzon/ghinstallation/v2"
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
 )
 
-// Options are what a Forge is made with.
+// Secret gives a secret as it is now. It is asked whenever the secret is used, so that one that is changed is followed without a restart.
+type Secret func() []byte
+
+// Fixed is a secret that never changes.
+func Fixed(value []byte) Secret { return func() []byte { return value } }
+
+// Options are what a Forge is made with: an App's id and private key, or a personal access token.
 type Options struct {
-	AppID         int64  // the App's numeric id
-	PrivateKey    []byte // the App's private key, PEM
-	WebhookSecret []byte // proves webhooks; an empty one is refused
+	AppID      int64  // the App's numeric id
+	PrivateKey Secret // the App's private key, PEM
+	// Token is a personal access token, classic or fine-grained. It is the other way in, beside AppID and PrivateKey.
+	Token Secret
+	// Only narrows what a token reaches: names like acme/infra or acme/*. Left out: all repositories that it may write to.
+	Only []string
+	// WebhookSecrets prove webhooks, each by itself: two while one is rotated. None, or an empty one, is refused.
+	WebhookSecrets func() [][]byte
 	// BaseURL is the root of the REST API: https://api.github.com (the default), https://HOST/api/v3 on an Enterprise Server.
 	BaseURL string
 	// Transport sends the requests; left out: one of its own, with time-outs.
@@ -35,25 +42,21 @@ type Options struct {
 	Observe func(Request)
 }
 
-// Forge is one GitHub App at one GitHub. See the package's documentation.
+// Forge is one GitHub App, or one account by its token, at one GitHub. See the package's documentation.
 type Forge struct {
-	name   string
-	appID  int64
-	key    []byte
-	secret []byte
-	api    *url.URL // ends with a slash
-	web    string   // does not
-	mail   string   // host of the bots' mail addresses
-	clock  func() time.Time
-	log    *slog.Logger
-	base   http.RoundTripper
-	app    *gh.Client // as the App itself, with a JWT
-	tell   func(Request)
+	name    string
+	appID   int64 // 0: by a token
+	secrets func() [][]byte
+	at      addresses
+	clock   func() time.Time
+	log     *slog.Logger
+	base    http.RoundTripper
+	tell    func(Request)
+	entry   entry
 
 	mu            sync.Mutex
 	installations map[int64]*installation
 	places        map[forge.RepoID]place
-	gitTokens     map[forge.RepoID]*gitToken
 	self          identity
 }
 
@@ -61,7 +64,39 @@ var (
 	_ forge.Forge       = (*Forge)(nil)
 	_ forge.Webhook     = (*Forge)(nil)
 	_ forge.Redeliverer = (*Forge)(nil)
+	_ forge.Capable     = (*Forge)(nil)
 )
+
+// entry is a way into GitHub: as an App, or by a personal access token. What differs between the two is behind it, and nowhere else.
+type entry interface {
+	// can tells what this way in offers.
+	can(forge.Capability) bool
+	// bearer is who needs a permission, for hints: "the App" or "the token".
+	bearer() string
+	// whoami asks who the bot is. Its mail address may be left out.
+	whoami(ctx context.Context, doing string) (identity, error)
+	// mail finds the bot's mail address.
+	mail(ctx context.Context, doing string, self identity) (string, error)
+	// transport adds what proves the bot to the requests of one installation.
+	transport(installation int64) http.RoundTripper
+	// repositories lists all that the bot reaches.
+	repositories(ctx context.Context) ([]forge.Repository, error)
+	// locate finds the installation that reaches a name. It is no proof: the name may be another repository's.
+	locate(ctx context.Context, fullName, doing string) (int64, error)
+	// reaches makes sure that the bot may work in a repository which it can read, and tells through which installation.
+	reaches(ctx context.Context, repo *gh.Repository, installation int64, doing string) (int64, error)
+	// suspended tells whether an installation is suspended. An answer in doubt is no.
+	suspended(ctx context.Context, installation int64) bool
+	// renew forgets what was minted for an installation, as it was refused; forget, what was for a repository.
+	renew(installation int64)
+	forget(keep func(forge.RepoID) bool)
+	// gitAuth is what git is given for one repository.
+	gitAuth(ctx context.Context, at target) (forge.GitAuth, error)
+	// setCheck shows the bot's check on a commit.
+	setCheck(ctx context.Context, at target, check forge.Check) error
+	// redeliver implements forge.Redeliverer.
+	redeliver(ctx context.Context, since time.Time) (int, error)
+}
 
 // place is where a repository was last seen.
 type place struct {
@@ -72,8 +107,7 @@ type place struct {
 
 type identity struct {
 	forge.Identity
-	slug string
-	at   time.Time
+	at time.Time
 }
 
 const (
@@ -82,15 +116,10 @@ const (
 	maxPages       = 1000
 )
 
-// New returns a Forge. It sends nothing; a wrong id or key shows in the first call.
+// New returns a Forge. It sends nothing; a wrong id, key or token shows in the first call.
 func New(options Options) (*Forge, error) {
-	switch {
-	case options.AppID <= 0:
-		return nil, errors.New("github: the App's id is missing")
-	case len(options.WebhookSecret) == 0:
-		return nil, errors.New("github: the webhook secret is empty; without one anybody could send events")
-	case len(options.PrivateKey) == 0:
-		return nil, errors.New("github: the App's private key is missing")
+	if err := options.check(); err != nil {
+		return nil, err
 	}
 	if options.BaseURL == "" {
 		options.BaseURL = "https://api.github.com"
@@ -107,29 +136,51 @@ func New(options Options) (*Forge, error) {
 	if options.Transport == nil {
 		options.Transport = newTransport()
 	}
-	api, web, err := addresses(options.BaseURL)
+	at, err := addressesOf(options.BaseURL)
 	if err != nil {
 		return nil, err
 	}
 	f := &Forge{
-		name: options.Name, appID: options.AppID,
-		key: options.PrivateKey, secret: options.WebhookSecret,
-		api: api, web: web.String(), mail: "users.noreply." + web.Hostname(),
+		name: options.Name, appID: options.AppID, secrets: options.WebhookSecrets, at: at,
 		clock: options.Clock, log: options.Logger.With("forge", options.Name),
 		tell:          options.Observe,
 		installations: map[int64]*installation{},
 		places:        map[forge.RepoID]place{},
-		gitTokens:     map[forge.RepoID]*gitToken{},
 	}
 	f.base = &answers{next: options.Transport, clock: f.clock, log: f.log}
-	// One AppsTransport for the App's own requests only: ghinstallation writes into the one that an installation's transport
-	// holds, so that sharing it would be a data race.
-	appTransport, err := ghinstallation.NewAppsTransport(f.base, f.appID, f.key)
-	if err != nil {
-		return nil, errors.New("github: the App's private key is not an RSA key in PEM form")
+	if options.Token != nil {
+		f.entry = &account{Forge: f, token: options.Token, only: options.Only}
+		return f, nil
 	}
-	f.app = f.newClient(&limitedBy{limits: &limits{clock: f.clock}, next: limiter(f.observe(appTransport, 0))})
-	return f, nil
+	f.entry, err = newApp(f, options.AppID, options.PrivateKey)
+	return f, err
+}
+
+func (o Options) check() error {
+	if o.WebhookSecrets == nil || len(o.WebhookSecrets()) == 0 {
+		return errors.New("github: the webhook secret is missing; without one anybody could send events")
+	}
+	for _, secret := range o.WebhookSecrets() {
+		if len(secret) == 0 {
+			return errors.New("github: the webhook secret is empty; without one anybody could send events")
+		}
+	}
+	if o.Token != nil {
+		switch {
+		case o.AppID != 0 || o.PrivateKey != nil:
+			return errors.New("github: an App and a token exclude each other")
+		case len(o.Token()) == 0:
+			return errors.New("github: the token is empty")
+		}
+		return nil
+	}
+	switch {
+	case o.AppID <= 0:
+		return errors.New("github: the App's id is missing")
+	case o.PrivateKey == nil || len(o.PrivateKey()) == 0:
+		return errors.New("github: the App's private key is missing")
+	}
+	return nil
 }
 
 // Name is the connection's name in the configuration.
@@ -140,39 +191,6 @@ func (f *Forge) Close() {
 	if t, ok := f.base.(*answers).next.(*http.Transport); ok {
 		t.CloseIdleConnections()
 	}
-}
-
-// addresses checks the API's root and derives the root of repositories and pages from it.
-func addresses(base string) (api, web *url.URL, err error) {
-	api, err = url.Parse(base)
-	switch {
-	case err != nil:
-		// The parser's error would quote the address, and the address may hold a password.
-		return nil, nil, errors.New("github: the API's address is not a URL")
-	case api.User != nil:
-		return nil, nil, errors.New("github: the API's address must not hold credentials")
-	case api.Host == "" || api.RawQuery != "" || api.Fragment != "":
-		return nil, nil, fmt.Errorf("github: the API's address %q is not like https://HOST/api/v3", api.Redacted())
-	case api.Scheme != "https" && (api.Scheme != "http" || !loopback(api.Hostname())):
-		return nil, nil, fmt.Errorf("github: the API's address %q must be https, as tokens go there", api.Redacted())
-	}
-	path := strings.TrimRight(api.Path, "/")
-	web = &url.URL{Scheme: api.Scheme, Host: api.Host}
-	if host, isCloud := strings.CutPrefix(api.Host, "api."); isCloud && path == "" {
-		web.Host = host // api.github.com, api.SUB.ghe.com
-	} else {
-		web.Path = strings.TrimSuffix(path, "/api/v3")
-	}
-	api.Path, api.RawPath = path+"/", ""
-	return api, web, nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 func newTransport() *http.Transport {
@@ -195,11 +213,14 @@ func (f *Forge) newClient(transport http.RoundTripper) *gh.Client {
 		Timeout:       requestTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	})
-	client.BaseURL = f.api
-	client.UploadURL = f.api
+	client.BaseURL = f.at.api
+	client.UploadURL = f.at.uploads
 	client.UserAgent = "boatlift"
 	return client
 }
+
+// Can implements forge.Capable.
+func (f *Forge) Can(c forge.Capability) bool { return f.entry.can(c) }
 
 // Self implements forge.Repositories. The answer is kept for an hour.
 func (f *Forge) Self(ctx context.Context) (forge.Identity, error) {
@@ -208,26 +229,13 @@ func (f *Forge) Self(ctx context.Context) (forge.Identity, error) {
 	if err != nil || self.Email != "" {
 		return self.Identity, err
 	}
-	// The number in the mail address is the bot account's, which is not the App's. JWTs may not read accounts, installations may.
-	installations, err := f.listInstallations(ctx)
-	if err != nil {
+	if self.Email, err = f.entry.mail(ctx, doing, self); err != nil {
 		return forge.Identity{}, err
 	}
-	err = &Error{Doing: doing, Message: "the App is installed nowhere", kind: forge.ErrGone}
-	for _, i := range installations {
-		user, _, getErr := f.installation(i.GetID()).client().Users.Get(ctx, self.Login)
-		if err = f.translate(doing, getErr); err == nil {
-			self.Email = fmt.Sprintf("%d+%s@%s", user.GetID(), self.Login, f.mail)
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.self = self
-			return self.Identity, nil
-		}
-		if !errors.Is(err, forge.ErrGone) {
-			break
-		}
-	}
-	return forge.Identity{}, err
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.self = self
+	return self.Identity, nil
 }
 
 // whoami knows who the bot is, but for its mail address where nobody asked for it before.
@@ -235,29 +243,24 @@ func (f *Forge) whoami(ctx context.Context, doing string) (identity, error) {
 	f.mu.Lock()
 	self := f.self
 	f.mu.Unlock()
-	if self.slug != "" && f.clock().Sub(self.at) < time.Hour {
+	if self.Login != "" && f.clock().Sub(self.at) < time.Hour {
 		return self, nil
 	}
-	app, _, err := f.app.Apps.Get(ctx, "")
-	if err = f.translate(doing, err); err != nil {
-		if self.slug != "" {
-			return self, nil // Apps are renamed once in a lifetime; the old answer will do
+	now, err := f.entry.whoami(ctx, doing)
+	if err != nil {
+		if self.Login != "" {
+			return self, nil // accounts are renamed once in a lifetime; the old answer will do
 		}
 		return identity{}, err
 	}
-	if app.GetSlug() == "" {
-		return identity{}, &Error{Doing: doing, Message: "the App has no slug"}
+	if now.Email == "" && now.Login == self.Login {
+		now.Email = self.Email
 	}
-	login := app.GetSlug() + "[bot]"
-	if login == self.Login {
-		self.at = f.clock()
-	} else {
-		self = identity{Identity: forge.Identity{Login: login, Name: login}, slug: app.GetSlug(), at: f.clock()}
-	}
+	now.at = f.clock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.self = self
-	return self, nil
+	f.self = now
+	return now, nil
 }
 
 // knownLogin is the bot's login if it is known already; empty else. Nothing is sent.
@@ -265,4 +268,9 @@ func (f *Forge) knownLogin() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.self.Login
+}
+
+// isSelf tells whether an account is the bot's own. An App's login ends as no person's can.
+func isSelf(login, kind, self string) bool {
+	return self != "" && login == self && (kind == "Bot") == strings.HasSuffix(self, "[bot]")
 }

@@ -12,21 +12,28 @@ import (
 )
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
-	good := Options{AppID: 1, PrivateKey: testKey(), WebhookSecret: []byte("s")}
+	good := Options{AppID: 1, PrivateKey: Fixed(testKey()), WebhookSecrets: only("s")}
 	for name, change := range map[string]func(*Options){
 		"no App":         func(o *Options) { o.AppID = 0 },
 		"a negative App": func(o *Options) { o.AppID = -4 },
 		"no key":         func(o *Options) { o.PrivateKey = nil },
 		"a key that is none": func(o *Options) {
-			o.PrivateKey = []byte("-----BEGIN RSA PRIVATE KEY-----\nc2VjcmV0\n-----END RSA PRIVATE KEY-----\n")
+			o.PrivateKey = Fixed([]byte("-----BEGIN RSA PRIVATE KEY-----\nc2VjcmV0\n-----END RSA PRIVATE KEY-----\n"))
 		},
-		"an empty secret":        func(o *Options) { o.WebhookSecret = []byte{} },
+		"an empty secret":        func(o *Options) { o.WebhookSecrets = only("") },
 		"no address":             func(o *Options) { o.BaseURL = "api.github.com" },
 		"an unparsable address":  func(o *Options) { o.BaseURL = "https://u:hunter2@h:x/%zz" },
 		"credentials in the URL": func(o *Options) { o.BaseURL = "https://user:hunter2@ghe.acme.io/api/v3" },
 		"clear text":             func(o *Options) { o.BaseURL = "http://ghe.acme.io/api/v3" },
 		"a query":                func(o *Options) { o.BaseURL = "https://ghe.acme.io/api/v3?x=1" },
 		"another scheme":         func(o *Options) { o.BaseURL = "file:///etc" },
+		"a server's pages":       func(o *Options) { o.BaseURL = "https://ghe.acme.io" },
+		"a token beside the App": func(o *Options) { o.Token = Fixed([]byte("ghp_x")) },
+		"an empty token":         func(o *Options) { o.AppID, o.PrivateKey, o.Token = 0, nil, Fixed(nil) },
+		"no secret at all":       func(o *Options) { o.WebhookSecrets = nil },
+		"one empty secret of two": func(o *Options) {
+			o.WebhookSecrets = func() [][]byte { return [][]byte{[]byte("s"), nil} }
+		},
 	} {
 		options := good
 		change(&options)
@@ -43,20 +50,29 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 }
 
 func TestAddressesAreDerivedFromTheAPIs(t *testing.T) {
-	for base, want := range map[string]string{
-		"":                                 "https://api.github.com/ https://github.com users.noreply.github.com",
-		"https://api.github.com/":          "https://api.github.com/ https://github.com users.noreply.github.com",
-		"https://api.acme.ghe.com":         "https://api.acme.ghe.com/ https://acme.ghe.com users.noreply.acme.ghe.com",
-		"https://ghe.acme.io/api/v3":       "https://ghe.acme.io/api/v3/ https://ghe.acme.io users.noreply.ghe.acme.io",
-		"https://ghe.acme.io:8443/api/v3/": "https://ghe.acme.io:8443/api/v3/ https://ghe.acme.io:8443 users.noreply.ghe.acme.io",
-		"http://127.0.0.1:4567/some/prefix/api/v3": "http://127.0.0.1:4567/some/prefix/api/v3/ http://127.0.0.1:4567/some/prefix users.noreply.127.0.0.1",
+	for base, want := range map[string][]string{
+		"": {"https://api.github.com/", "https://api.github.com/graphql", "https://uploads.github.com/", "https://github.com", "users.noreply.github.com"},
+		"https://api.acme.ghe.com/": {
+			"https://api.acme.ghe.com/", "https://api.acme.ghe.com/graphql", "https://uploads.acme.ghe.com/", "https://acme.ghe.com", "users.noreply.acme.ghe.com",
+		},
+		"https://ghe.acme.io/api/v3": {
+			"https://ghe.acme.io/api/v3/", "https://ghe.acme.io/api/graphql", "https://ghe.acme.io/api/uploads/", "https://ghe.acme.io", "users.noreply.ghe.acme.io",
+		},
+		"https://ghe.acme.io:8443/api/v3/": {
+			"https://ghe.acme.io:8443/api/v3/", "https://ghe.acme.io:8443/api/graphql", "https://ghe.acme.io:8443/api/uploads/", "https://ghe.acme.io:8443",
+			"users.noreply.ghe.acme.io",
+		},
+		"http://127.0.0.1:4567/some/prefix/api/v3": {
+			"http://127.0.0.1:4567/some/prefix/api/v3/", "http://127.0.0.1:4567/some/prefix/api/graphql", "http://127.0.0.1:4567/some/prefix/api/uploads/",
+			"http://127.0.0.1:4567/some/prefix", "users.noreply.127.0.0.1",
+		},
 	} {
-		f, err := New(Options{AppID: 1, PrivateKey: testKey(), WebhookSecret: []byte("s"), BaseURL: base})
+		f, err := New(Options{AppID: 1, PrivateKey: Fixed(testKey()), WebhookSecrets: only("s"), BaseURL: base})
 		if err != nil {
 			t.Errorf("New(%q): %v", base, err)
 			continue
 		}
-		checkEqual(t, "addresses of "+base, f.api.String()+" "+f.web+" "+f.mail, want)
+		checkEqual(t, "addresses of "+base, []string{f.at.api.String(), f.at.graphql.String(), f.at.uploads.String(), f.at.web, f.at.mail}, want)
 	}
 }
 
@@ -114,12 +130,12 @@ func TestTheAppSpeaksWithAJWTAndInstallationsWithTheirTokens(t *testing.T) {
 }
 
 func TestCloseGivesConnectionsBack(t *testing.T) {
-	f, err := New(Options{AppID: 1, PrivateKey: testKey(), WebhookSecret: []byte("s")})
+	f, err := New(Options{AppID: 1, PrivateKey: Fixed(testKey()), WebhookSecrets: only("s")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport, ok := f.base.(*answers).next.(*http.Transport)
-	if !ok || transport.ResponseHeaderTimeout == 0 || transport.TLSHandshakeTimeout == 0 || f.app.Client().Timeout == 0 {
+	if !ok || transport.ResponseHeaderTimeout == 0 || transport.TLSHandshakeTimeout == 0 || f.entry.(*app).client().Client().Timeout == 0 {
 		t.Error("the default transport has no time-outs")
 	}
 	f.Close()

@@ -4,20 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
-	"github.com/bradleyfalzon/ghinstallation/v2"
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
 )
 
-// installation is the App in one account: one token, one client, one set of limits.
+// installation is the App in one account: one token, one client, one set of limits. By a token there is one, whose id is 0.
 type installation struct {
 	id     int64
 	forge  *Forge
@@ -26,16 +23,6 @@ type installation struct {
 	mu  sync.Mutex
 	api *gh.Client
 }
-
-// gitToken is a token for one repository's contents.
-type gitToken struct {
-	installation int64
-	value        string
-	expires      time.Time
-}
-
-// freshEnough is how long a token for git must last at least: git may use it for a while.
-const freshEnough = 5 * time.Minute
 
 func (f *Forge) installation(id int64) *installation {
 	f.mu.Lock()
@@ -53,8 +40,7 @@ func (i *installation) client() *gh.Client {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.api == nil {
-		// Its own AppsTransport inside: see New.
-		i.api = i.forge.newClient(&limitedBy{limits: i.limits, next: limiter(i.forge.observe(i.forge.mint(i.id, nil), i.id))})
+		i.api = i.forge.newClient(&limitedBy{limits: i.limits, next: limiter(i.forge.observe(i.forge.entry.transport(i.id), i.id))})
 	}
 	return i.api
 }
@@ -66,19 +52,6 @@ func (i *installation) renew(refused *gh.Client) {
 	if i.api == refused {
 		i.api = nil
 	}
-}
-
-func (f *Forge) mint(installation int64, narrowed *gh.InstallationTokenOptions) *ghinstallation.Transport {
-	transport, err := ghinstallation.New(f.base, f.appID, installation, f.key)
-	if err != nil {
-		panic("github: the key that New parsed does not parse") // the same bytes
-	}
-	transport.BaseURL = strings.TrimRight(f.api.String(), "/")
-	transport.InstallationTokenOptions = narrowed
-	if narrowed == nil {
-		transport.InstallationTokenOptions = &gh.InstallationTokenOptions{} // a nil one would be sent as null
-	}
-	return transport
 }
 
 // target is a repository within one attempt of a call.
@@ -157,18 +130,12 @@ func (f *Forge) attempt(ctx context.Context, at place, doing string, call func(t
 			break
 		}
 		i.renew(client) // the token was revoked; a 401 has had no effect, so this may be a write
-		f.dropGitTokens(i.id)
+		f.entry.renew(i.id)
 	}
-	if errors.Is(err, forge.ErrForbidden) && f.suspended(ctx, at.installation) {
+	if errors.Is(err, forge.ErrForbidden) && f.entry.suspended(ctx, at.installation) {
 		return as(err, forge.ErrGone)
 	}
 	return err
-}
-
-// suspended asks, as the App, whether an installation is suspended. An answer in doubt is no.
-func (f *Forge) suspended(ctx context.Context, installation int64) bool {
-	i, _, err := f.app.Apps.GetInstallation(ctx, installation)
-	return err == nil && i.SuspendedAt != nil
 }
 
 // whereIs is where a repository was last seen, by this Forge or by whoever asks.
@@ -183,7 +150,7 @@ func (f *Forge) whereIs(ctx context.Context, repo forge.Repository, doing string
 	if at.installation != 0 {
 		return at, nil
 	}
-	i, err := f.installationOf(ctx, repo.FullName, doing)
+	i, err := f.entry.locate(ctx, repo.FullName, doing)
 	at.installation = i
 	return at, err
 }
@@ -198,29 +165,7 @@ func (f *Forge) forget(id forge.RepoID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.places, id)
-	delete(f.gitTokens, id)
-}
-
-func (f *Forge) dropGitTokens(installation int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	maps.DeleteFunc(f.gitTokens, func(_ forge.RepoID, t *gitToken) bool { return t.installation == installation })
-}
-
-// installationOf asks, as the App, which installation reaches a name. It is no proof: the name may be another repository's.
-func (f *Forge) installationOf(ctx context.Context, fullName, doing string) (int64, error) {
-	owner, name, err := names(fullName)
-	if err != nil {
-		return 0, err
-	}
-	i, _, err := f.app.Apps.FindRepositoryInstallation(ctx, owner, name)
-	if err = f.translate(doing+": find its installation", err); err != nil {
-		return 0, err
-	}
-	if i.SuspendedAt != nil {
-		return 0, &Error{Doing: doing, Message: "the installation is suspended", kind: forge.ErrGone}
-	}
-	return i.GetID(), nil
+	f.entry.forget(func(other forge.RepoID) bool { return other != id })
 }
 
 // find looks for a repository that is not where it was: under another name, or through another installation.
@@ -228,7 +173,7 @@ func (f *Forge) find(ctx context.Context, old place, doing string) (place, error
 	repo, err := f.visit(ctx, old.installation, old.id, doing)
 	if err != nil && lost(err) {
 		var i int64
-		if i, err = f.installationOf(ctx, old.fullName, doing); err == nil {
+		if i, err = f.entry.locate(ctx, old.fullName, doing); err == nil {
 			repo, err = f.visit(ctx, i, old.id, doing)
 		}
 	}
@@ -260,35 +205,11 @@ func (f *Forge) visit(ctx context.Context, installation int64, id forge.RepoID, 
 	if found.GetID() != int64(id) {
 		return forge.Repository{}, &Error{Doing: doing, Message: "the answer is about another repository", kind: forge.ErrNotFound}
 	}
-	if !found.GetPrivate() {
-		reached, err := f.installationOf(ctx, found.GetFullName(), doing)
-		if err != nil {
-			return forge.Repository{}, err
-		}
-		installation = reached
-	}
-	repo, err := f.repository(found, installation)
+	reached, err := f.entry.reaches(ctx, found, installation, doing)
 	if err != nil {
 		return forge.Repository{}, err
 	}
-	return repo, nil
-}
-
-func (f *Forge) listInstallations(ctx context.Context) ([]*gh.Installation, error) {
-	const doing = "list the App's installations"
-	all, err := pages(func(page gh.ListOptions) ([]*gh.Installation, *gh.Response, error) {
-		return f.app.Apps.ListInstallations(ctx, &page)
-	})
-	if err = f.translate(doing, err); err != nil {
-		return nil, err
-	}
-	var active []*gh.Installation
-	for _, i := range all {
-		if i.SuspendedAt == nil {
-			active = append(active, i)
-		}
-	}
-	return active, nil
+	return f.repository(found, reached)
 }
 
 // pages collects all pages of a list.
@@ -309,48 +230,15 @@ func pages[T any](fetch func(gh.ListOptions) ([]T, *gh.Response, error)) ([]T, e
 	return nil, fmt.Errorf("the list has more than %d pages", maxPages)
 }
 
-// GitAuth implements forge.Repositories. The token reaches the contents of this one repository, and lasts five minutes at least.
+// GitAuth implements forge.Repositories. An App's token reaches the contents of this one repository, and lasts five minutes at least.
 func (f *Forge) GitAuth(ctx context.Context, repo forge.Repository) (forge.GitAuth, error) {
 	var auth forge.GitAuth
-	err := f.in(ctx, repo, "mint a token for git", func(t target) error {
-		token, err := f.gitToken(ctx, t.installation, t.id)
-		auth = forge.GitAuth{Username: "x-access-token", Password: token}
+	err := f.in(ctx, repo, "mint a token for git", func(t target) (err error) {
+		auth, err = f.entry.gitAuth(ctx, t)
 		return err
 	})
 	if err != nil {
 		return forge.GitAuth{}, err
 	}
 	return auth, nil
-}
-
-func (f *Forge) gitToken(ctx context.Context, installationID int64, repo forge.RepoID) (string, error) {
-	f.mu.Lock()
-	known := f.gitTokens[repo]
-	f.mu.Unlock()
-	if known != nil && known.installation == installationID && known.expires.Sub(f.clock()) > freshEnough {
-		return known.value, nil
-	}
-	i := f.installation(installationID)
-	if err := i.limits.wait(); err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	// The transport is used once, as its expiry cannot be read while somebody else refreshes it.
-	transport := f.mint(installationID, &gh.InstallationTokenOptions{
-		RepositoryIDs: []int64{int64(repo)},
-		Permissions:   &gh.InstallationPermissions{Contents: gh.String("write")},
-	})
-	value, err := transport.Token(ctx)
-	if err != nil {
-		return "", i.limits.learn(err)
-	}
-	expires, _, err := transport.Expiry()
-	if err != nil || value == "" {
-		return "", errors.New("the answer holds no token")
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.gitTokens[repo] = &gitToken{installation: installationID, value: value, expires: expires}
-	return value, nil
 }

@@ -44,7 +44,7 @@ func TestRepositoriesOfAllInstallationsAreListedButSuspendedAndGoneOnes(t *testi
 	}
 	checkEqual(t, "number", len(list), 207)
 	checkEqual(t, "one", list[205], forge.Repository{
-		ID: 3001, FullName: "other/infra", DefaultBranch: "trunk", CloneURL: f.forge.web + "/other/infra.git", WebURL: f.forge.web + "/other/infra",
+		ID: 3001, FullName: "other/infra", DefaultBranch: "trunk", CloneURL: f.forge.at.web + "/other/infra.git", WebURL: f.forge.at.web + "/other/infra",
 		Installation: 8, Archived: true, MergeMethod: "squash",
 	})
 	checkEqual(t, "a disabled one is archived", list[206].Archived, true)

@@ -10,10 +10,16 @@ import (
 // maxSwept bounds how many pages of deliveries one sweep reads. A hundred are on each.
 const maxSwept = 50
 
-// Redeliver implements forge.Redeliverer. GitHub keeps deliveries for three days (an Enterprise Server for seven) and never repeats one by
+// Redeliver implements forge.Redeliverer. By a token it is unsupported: the webhooks are a repository's or an organisation's, and only its
+// owners may look at their deliveries.
+func (f *Forge) Redeliver(ctx context.Context, since time.Time) (int, error) {
+	return f.entry.redeliver(ctx, since)
+}
+
+// redeliver asks for an App's own webhooks. GitHub keeps deliveries for three days (an Enterprise Server for seven) and never repeats one by
 // itself. Attempts of one event share a GUID; an event is asked for again if none of its attempts is OK. The API's own filter for
 // failures is not used: it leaves time-outs and refused connections out.
-func (f *Forge) Redeliver(ctx context.Context, since time.Time) (int, error) {
+func (a *app) redeliver(ctx context.Context, since time.Time) (int, error) {
 	const doing = "look for webhooks that did not arrive"
 	type event struct {
 		newest  int64 // the delivery to repeat
@@ -23,9 +29,9 @@ func (f *Forge) Redeliver(ctx context.Context, since time.Time) (int, error) {
 	var order []string
 	options := &gh.ListCursorOptions{PerPage: pageSize}
 	for range maxSwept {
-		page, response, err := f.app.Apps.ListHookDeliveries(ctx, options)
+		page, response, err := a.client().Apps.ListHookDeliveries(ctx, options)
 		if err != nil {
-			return 0, f.translate(doing, err)
+			return 0, a.translate(doing, err)
 		}
 		old := false
 		for _, d := range page {
@@ -51,8 +57,8 @@ func (f *Forge) Redeliver(ctx context.Context, since time.Time) (int, error) {
 		if e.arrived {
 			continue
 		}
-		_, _, err := f.app.Apps.RedeliverHookDelivery(ctx, e.newest)
-		if err := f.translate("ask for a webhook again", err); err != nil {
+		_, _, err := a.client().Apps.RedeliverHookDelivery(ctx, e.newest)
+		if err := a.translate("ask for a webhook again", err); err != nil {
 			return n, err
 		}
 		n++

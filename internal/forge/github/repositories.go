@@ -3,7 +3,6 @@ package github
 import (
 	"context"
 	"errors"
-	"maps"
 	"regexp"
 	"time"
 
@@ -14,56 +13,41 @@ import (
 
 // Repositories implements forge.Repositories.
 func (f *Forge) Repositories(ctx context.Context) ([]forge.Repository, error) {
-	installations, err := f.listInstallations(ctx)
+	found, err := f.entry.repositories(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var all []forge.Repository
 	seen := map[forge.RepoID]bool{}
-	for _, i := range installations {
-		list, err := f.repositoriesOf(ctx, i.GetID())
-		if errors.Is(err, forge.ErrGone) || errors.Is(err, forge.ErrNotFound) {
-			continue // suspended or uninstalled since the list was made
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, repo := range list {
-			if !seen[repo.ID] {
-				seen[repo.ID] = true
-				all = append(all, repo)
-			}
+	for _, repo := range found {
+		if !seen[repo.ID] {
+			seen[repo.ID] = true
+			all = append(all, repo)
 		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.places)
-	maps.DeleteFunc(f.gitTokens, func(id forge.RepoID, _ *gitToken) bool { return !seen[id] })
+	f.entry.forget(func(id forge.RepoID) bool { return seen[id] })
 	for _, repo := range all {
 		f.places[repo.ID] = place{id: repo.ID, fullName: repo.FullName, installation: repo.Installation}
 	}
 	return all, nil
 }
 
-func (f *Forge) repositoriesOf(ctx context.Context, installationID int64) ([]forge.Repository, error) {
-	const doing = "list the repositories of an installation"
-	i := f.installation(installationID)
+// listRepositories reads a list of repositories through one installation. Those that are not what GitHub sends are left out.
+func (f *Forge) listRepositories(ctx context.Context, installation int64, doing string, list func(*gh.Client, gh.ListOptions) ([]*gh.Repository, *gh.Response, error)) ([]forge.Repository, error) {
+	i := f.installation(installation)
 	var all []*gh.Repository
 	for try := 0; ; try++ {
 		client := i.client()
-		found, err := pages(func(page gh.ListOptions) ([]*gh.Repository, *gh.Response, error) {
-			list, response, err := client.Apps.ListRepos(ctx, &page)
-			if err != nil {
-				return nil, response, err
-			}
-			return list.Repositories, response, nil
-		})
+		found, err := pages(func(page gh.ListOptions) ([]*gh.Repository, *gh.Response, error) { return list(client, page) })
 		err = f.translate(doing, err)
 		if statusOf(err) == 401 && try == 0 {
 			i.renew(client)
 			continue
 		}
-		if errors.Is(err, forge.ErrForbidden) && f.suspended(ctx, installationID) {
+		if errors.Is(err, forge.ErrForbidden) && f.entry.suspended(ctx, installation) {
 			err = as(err, forge.ErrGone)
 		}
 		if err != nil {
@@ -72,16 +56,16 @@ func (f *Forge) repositoriesOf(ctx context.Context, installationID int64) ([]for
 		all = found
 		break
 	}
-	list := make([]forge.Repository, 0, len(all))
+	repos := make([]forge.Repository, 0, len(all))
 	for _, found := range all {
-		repo, err := f.repository(found, installationID)
+		repo, err := f.repository(found, installation)
 		if err != nil {
 			f.log.Warn("a repository is left out", "id", found.GetID(), "reason", err)
 			continue
 		}
-		list = append(list, repo)
+		repos = append(repos, repo)
 	}
-	return list, nil
+	return repos, nil
 }
 
 // Repository implements forge.Repositories. Where it is not where it was last seen, all installations are searched.
@@ -110,7 +94,7 @@ func (f *Forge) Repository(ctx context.Context, id forge.RepoID) (forge.Reposito
 		}
 	}
 	f.forget(id)
-	return forge.Repository{}, &Error{Doing: doing, Message: "no installation of the App reaches it", kind: forge.ErrNotFound}
+	return forge.Repository{}, &Error{Doing: doing, Message: f.entry.bearer() + " does not reach it", kind: forge.ErrNotFound}
 }
 
 func (f *Forge) repository(r *gh.Repository, installation int64) (forge.Repository, error) {
@@ -124,8 +108,8 @@ func (f *Forge) repository(r *gh.Repository, installation int64) (forge.Reposito
 		ID:            forge.RepoID(r.GetID()),
 		FullName:      r.GetFullName(),
 		DefaultBranch: r.GetDefaultBranch(),
-		CloneURL:      f.web + "/" + r.GetFullName() + ".git",
-		WebURL:        f.web + "/" + r.GetFullName(),
+		CloneURL:      f.at.web + "/" + r.GetFullName() + ".git",
+		WebURL:        f.at.web + "/" + r.GetFullName(),
 		Installation:  installation,
 		Archived:      r.GetArchived() || r.GetDisabled(),
 		MergeMethod:   mergeMethod(r),
@@ -196,7 +180,7 @@ func actor(user *gh.User, self string) forge.Actor {
 	return forge.Actor{
 		Login: user.GetLogin(),
 		Bot:   user.GetType() == "Bot",
-		Self:  user.GetLogin() == self && user.GetType() == "Bot",
+		Self:  isSelf(user.GetLogin(), user.GetType(), self),
 	}
 }
 

@@ -18,7 +18,7 @@ var revisionPattern = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
 func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, from, to string, most int) (forge.Comparison, error) {
 	doing := "compare two revisions of " + clean(address, 200)
 	missing := func(why string) error { return &Error{Doing: doing, Message: why, kind: forge.ErrNotFound} }
-	path, here := strings.CutPrefix(address, f.web+"/")
+	path, here := strings.CutPrefix(address, f.at.web+"/")
 	path = strings.TrimSuffix(strings.TrimSuffix(path, "/"), ".git")
 	if !here {
 		return forge.Comparison{}, missing("the address is not on this forge")
@@ -46,7 +46,7 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 	case found == nil:
 		return forge.Comparison{}, missing("GitHub does not show the repository or the revisions to the App")
 	}
-	web := f.web + "/" + owner + "/" + name
+	web := f.at.web + "/" + owner + "/" + name
 	c := forge.Comparison{URL: web + "/compare/" + from + "..." + to, Total: found.GetTotalCommits()}
 	for i := len(found.Commits) - 1; i >= 0 && len(c.Commits) < most; i-- {
 		one := found.Commits[i]

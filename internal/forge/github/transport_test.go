@@ -15,10 +15,6 @@ import (
 	"github.com/boatlift/boatlift/internal/forge"
 )
 
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // breaking lets so many requests to a path fail with an error, before they are sent, and passes all others.
 func breaking(path string, times int32, err error) func(*Options) {
 	return func(o *Options) {

@@ -19,7 +19,7 @@ func sign(secret string, body []byte) string {
 
 func webhook(t testing.TB) *Forge {
 	t.Helper()
-	f, err := New(Options{AppID: testApp, PrivateKey: testKey(), WebhookSecret: []byte(testSecret)})
+	f, err := New(Options{AppID: testApp, PrivateKey: Fixed(testKey()), WebhookSecrets: only(testSecret)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,18 @@
+package forge
+
+// Capability is what one forge, or one way into it, can do and another cannot. What lacks degrades openly: nothing is decided by it, it is
+// told to people.
+type Capability string
+
+// The capabilities, each named by what people get.
+const (
+	// CheckText: a check has room for markdown of its own; without it the summary stands in the pull request.
+	CheckText Capability = "check text"
+	// PinnedCheck: the repository can demand the check from this very bot; without it whoever may write could set it.
+	PinnedCheck Capability = "pinned check"
+	// Redelivery: the forge sends webhooks again that were lost; without it a turn finds out with the next poll.
+	Redelivery Capability = "redelivery"
+)
+
+// Capable tells what it can do.
+type Capable interface{ Can(c Capability) bool }

@@ -11,6 +11,7 @@ import (
 type Outcome string
 
 // The outcomes. A refused delivery was not proved to be from its sender: it never stands in the way of a later one with the same id.
+// Neither does an ignored one in the way of the same one that is stored, once the configuration wants it.
 const (
 	Stored    Outcome = "stored"
 	Ignored   Outcome = "ignored"

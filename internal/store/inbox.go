@@ -45,8 +45,8 @@ const (
 )
 
 // Accept stores a delivery with its pushes and the work they make, in one transaction, and returns when it is durable. Work is made
-// for the repos in wake and for every active repo that lists a pushed image. A delivery that was stored or ignored before is
-// Known, and changes nothing; so does one that is refused. Whether it was stored is unknown only where ctx ends first.
+// for the repos in wake and for every active repo that lists a pushed image. A delivery that was stored before is Known, and changes
+// nothing; so is one that is ignored or refused once more. Whether it was stored is unknown only where ctx ends first.
 func (s *Store) Accept(ctx context.Context, d Delivery, pushes []Push, wake []promotion.RepoKey) (Accepted, error) {
 	a, err := newArrival(d, pushes, wake)
 	if err != nil {
@@ -229,6 +229,13 @@ type stored struct {
 	outcome Outcome
 }
 
+// makesWay tells whether a delivery with this outcome is replaced when the same one comes again with another outcome. A refused one is,
+// as whoever those come from must not be able to keep a true one out by guessing its id. So is one that was ignored and is not any
+// more, because the configuration was mended since: that is what people have it sent again for.
+func (o Outcome) makesWay(other Outcome) bool {
+	return o == Refused && other != Refused || o == Ignored && other == Stored
+}
+
 // insert writes deliveries that are different from one another.
 func (in *insertion) insert(ctx context.Context, q *conn, batch []*arrival) error {
 	known, err := lookUp(ctx, q, batch)
@@ -243,11 +250,10 @@ func (in *insertion) insert(ctx context.Context, q *conn, batch []*arrival) erro
 		a.answer = Accepted{}
 		d := &a.delivery
 		if there, found := known[sentID{d.Sender, d.DeliveryID}]; found {
-			if there.outcome != Refused || d.Outcome == Refused {
+			if !there.outcome.makesWay(d.Outcome) {
 				a.answer = Accepted{ID: there.id, Known: true}
 				continue
 			}
-			// A refused one makes way: whoever those come from must not be able to keep a true one out by guessing its id.
 			if _, err := q.exec(ctx, `DELETE FROM deliveries WHERE id = $1`, there.id); err != nil {
 				return err
 			}

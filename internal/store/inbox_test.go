@@ -77,7 +77,7 @@ var inboxTests = []test{
 			first := must1(s.Accept(t.Context(), d, []Push{pushOf(web, "1", 1)}, []promotion.RepoKey{acceptance}))(t)
 			before := must1(s.Work(t.Context()))(t)
 			again := d
-			again.Body, again.Outcome = []byte("other"), Stored
+			again.Body = []byte("other")
 			second := must1(s.Accept(t.Context(), again, []Push{pushOf(worker, "1", 1)}, []promotion.RepoKey{production}))(t)
 			if !second.Known || second.ID != first.ID || second.Woken != nil {
 				t.Errorf("%s: the second Accept() = %+v; want known as %d", outcome, second, first.ID)
@@ -93,6 +93,26 @@ var inboxTests = []test{
 		other.Sender = "ghcr"
 		if got := must1(s.Accept(t.Context(), other, nil, nil))(t); got.Known || got.ID != 3 {
 			t.Errorf("the same id of another sender = %+v; want a new delivery with number 3", got)
+		}
+	}},
+	{"a delivery that was ignored is taken once it is wanted, and only once", func(t *testing.T, s *Store) {
+		d := hookOf("mended")
+		d.Outcome, d.Reason = Ignored, "set host: for this registry"
+		first := must1(s.Accept(t.Context(), d, nil, nil))(t)
+		d.Outcome, d.Reason = Stored, ""
+		got := must1(s.Accept(t.Context(), d, []Push{pushOf(web, "1", 1)}, []promotion.RepoKey{acceptance}))(t)
+		if got.Known || got.ID == first.ID || !pending(t, s)[acceptance] {
+			t.Errorf("Accept(mended) = %+v; want a new one that makes work", got)
+		}
+		d.Outcome = Ignored // and nothing takes its place any more
+		for range 2 {
+			if again := must1(s.Accept(t.Context(), d, []Push{pushOf(web, "1", 1)}, nil))(t); !again.Known || again.ID != got.ID {
+				t.Errorf("Accept(mended again) = %+v; want known as %d", again, got.ID)
+			}
+			d.Outcome = Stored
+		}
+		if pushes := must1(s.Pushes(t.Context(), []image.Name{web}, time.Time{}))(t); len(pushes) != 1 {
+			t.Errorf("Pushes(web) = %+v; want one", pushes)
 		}
 	}},
 	{"deliveries without an id are never known", func(t *testing.T, s *Store) {

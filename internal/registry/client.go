@@ -58,6 +58,7 @@ type Client struct {
 	transport   http.RoundTripper
 	now         func() time.Time
 	facts       factsCache
+	quotas      quotas
 
 	mu      sync.Mutex
 	pullers map[string]*puller // by host
@@ -66,7 +67,8 @@ type Client struct {
 // puller holds what was negotiated with one registry.
 type puller struct {
 	*remote.Puller
-	since time.Time
+	since  time.Time
+	logins logins
 }
 
 // NewClient checks the options. It asks nothing yet.
@@ -117,7 +119,7 @@ func NewClient(options Options) (*Client, error) {
 			MaxResponseHeaderBytes: 64 << 10,
 		}
 	}
-	c.transport = &guard{inner: inner, plainAllowed: c.plainAllowed, now: c.now}
+	c.transport = &guard{inner: inner, plainAllowed: c.plainAllowed, now: c.now, note: c.quotas.note}
 	return c, nil
 }
 
@@ -167,70 +169,6 @@ func worthGet(err error) bool {
 		return false
 	}
 	return true
-}
-
-// maxTags bounds a listing. A repository that has more is better followed by its notifications.
-const maxTags = 100_000
-
-// maxBarren is how many pages may bring nothing new before a listing is taken for one that goes round in circles.
-const maxBarren = 10
-
-// TooManyTagsError reports a repository with more tags than are read.
-type TooManyTagsError struct{ Name image.Name }
-
-func (e *TooManyTagsError) Error() string {
-	return fmt.Sprintf("%s has more than %d tags, or its listing has no end", e.Name, maxTags)
-}
-
-// Hint says what to do.
-func (e *TooManyTagsError) Hint() string {
-	return "delete old tags"
-}
-
-// Permanent tells that asking again does not help until tags are deleted.
-func (e *TooManyTagsError) Permanent() bool { return true }
-
-// Tags lists the tags of an image, page by page, in the order in which the registry gives them, each once. Signatures and
-// attestations, which registries keep under tags too, are left out. The errors are those of Resolve, and *TooManyTagsError.
-func (c *Client) Tags(ctx context.Context, of image.Name) ([]string, error) {
-	var tags []string
-	seen := map[string]bool{}
-	var lister *remote.Lister
-	barren := 0
-	for lister == nil || lister.HasNext() {
-		var page *remote.Tags
-		err := c.ask(ctx, of, "", func(ctx context.Context, pull *puller, repository name.Repository) (err error) {
-			if lister == nil {
-				if lister, err = pull.Lister(ctx, repository); err != nil {
-					return err
-				}
-			}
-			if page, err = lister.Next(ctx); err != nil {
-				lister = nil // it cannot go on after an error; asked again, it starts anew
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		before := len(seen)
-		for _, tag := range page.Tags {
-			if seen[tag] {
-				continue
-			}
-			seen[tag] = true
-			if image.CheckTag(tag) == nil && !attached(tag) {
-				tags = append(tags, tag)
-			}
-		}
-		if len(seen) == before {
-			barren++
-		}
-		if len(seen) > maxTags || barren > maxBarren {
-			return nil, &TooManyTagsError{of}
-		}
-	}
-	return tags, nil
 }
 
 // ask runs one question within its time. Where the registry refuses a login that was negotiated a while ago, it negotiates

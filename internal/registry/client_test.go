@@ -159,7 +159,7 @@ func TestNotFound(t *testing.T) {
 	for _, ask := range []func() error{
 		func() error { _, err := client.Resolve(t.Context(), r.name("shop/web"), "2"); return err },
 		func() error { _, err := client.Resolve(t.Context(), r.name("shop/none"), "1"); return err },
-		func() error { _, err := client.Tags(t.Context(), r.name("shop/none")); return err },
+		func() error { _, err := client.Tags(t.Context(), r.name("shop/none"), ""); return err },
 		func() error {
 			_, err := client.Facts(t.Context(), r.name("shop/web"), image.Digest("sha256:"+strings.Repeat("0", 64)))
 			return err
@@ -287,14 +287,14 @@ func TestTags(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"name": "shop/web", "tags": pages[last]})
 	})
 	client := newTestClient(t, Options{})
-	got, err := client.Tags(t.Context(), r.name("shop/web"))
-	if want := []string{"1.0.0", "1.1.0", "2.0.0", "latest"}; err != nil || !slices.Equal(got, want) {
+	got, err := client.Tags(t.Context(), r.name("shop/web"), "")
+	if want := []string{"1.0.0", "1.1.0", "2.0.0", "latest"}; err != nil || !slices.Equal(got.Tags, want) {
 		t.Errorf("Tags = %v, %v; want %v", got, err, want)
 	}
 	r.requests()
 	next["c"] = "b" // round in circles
 	var tooMany *TooManyTagsError
-	if got, err := client.Tags(t.Context(), r.name("shop/web")); !errors.As(err, &tooMany) || len(r.requests()) > 30 || !tooMany.Permanent() || tooMany.Hint() == "" {
+	if got, err := client.Tags(t.Context(), r.name("shop/web"), ""); !errors.As(err, &tooMany) || len(r.requests()) > 30 || !tooMany.Permanent() || tooMany.Hint() == "" {
 		t.Errorf("Tags of a listing without end = %v, %v; want a TooManyTagsError", got, err)
 	}
 }
@@ -323,12 +323,12 @@ func TestTagsFailingMidway(t *testing.T) {
 	client := newTestClient(t, Options{Now: func() time.Time { return now.Load().(time.Time) }})
 	fail.Store(http.StatusBadGateway)
 	var unavailable *UnavailableError
-	if got, err := client.Tags(t.Context(), r.name("shop/web")); !errors.As(err, &unavailable) || got != nil {
+	if got, err := client.Tags(t.Context(), r.name("shop/web"), ""); !errors.As(err, &unavailable) || got.Tags != nil {
 		t.Errorf("Tags = %v, %v; want an UnavailableError and no part of the list", got, err)
 	}
 	fail.Store(http.StatusUnauthorized)
 	now.Store(time.Unix(100, 0)) // long enough for a login to have expired
-	if got, err := client.Tags(t.Context(), r.name("shop/web")); err != nil || !slices.Equal(got, []string{"1", "2"}) {
+	if got, err := client.Tags(t.Context(), r.name("shop/web"), ""); err != nil || !slices.Equal(got.Tags, []string{"1", "2"}) {
 		t.Errorf("Tags = %v, %v; want both pages after a new login", got, err)
 	}
 }
@@ -339,7 +339,7 @@ func TestTagsToAnotherHost(t *testing.T) {
 		w.Header().Set("Link", `<http://169.254.169.254/latest>; rel="next"`)
 		fmt.Fprint(w, `{"tags":["1"]}`)
 	})
-	if got, err := newTestClient(t, Options{}).Tags(t.Context(), r.name("shop/web")); err == nil {
+	if got, err := newTestClient(t, Options{}).Tags(t.Context(), r.name("shop/web"), ""); err == nil {
 		t.Errorf("Tags = %v; want a next page elsewhere refused", got)
 	}
 }
@@ -358,7 +358,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		}
 		fmt.Fprint(w, `]}`)
 	})
-	_, err := newTestClient(t, Options{}).Tags(t.Context(), r.name("shop/web"))
+	_, err := newTestClient(t, Options{}).Tags(t.Context(), r.name("shop/web"), "")
 	var unavailable *UnavailableError
 	if !errors.As(err, &unavailable) || !strings.Contains(err.Error(), errTooLarge.Error()) {
 		t.Errorf("Tags = %v; want an answer that is too large", err)

@@ -12,6 +12,7 @@ type guard struct {
 	inner        http.RoundTripper
 	plainAllowed func(host string) bool
 	now          func() time.Time
+	note         func(host string, header http.Header, now time.Time) // is told the headers of every answer; may be nil
 }
 
 // maxAnswer is far above a manifest (4 MiB by the specification) and a page of tags.
@@ -28,10 +29,13 @@ func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if g.note != nil {
+		g.note(request.URL.Host, response.Header, g.now())
+	}
 	if status := response.StatusCode; status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented {
 		_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // so that the connection can be used again
 		_ = response.Body.Close()
-		return nil, &UnavailableError{Host: request.URL.Host, Status: status, after: retryAfter(response.Header, g.now())}
+		return nil, &UnavailableError{Host: request.URL.Host, Status: status, after: comeBack(response.Header, status, g.now())}
 	}
 	response.Body = &capped{ReadCloser: response.Body, left: maxAnswer}
 	return response, nil

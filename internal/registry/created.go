@@ -31,7 +31,7 @@ func (c *Client) Created(ctx context.Context, of image.Name, tag string) (create
 			if err != nil {
 				return err
 			}
-			child, ok := platform(manifest.Manifests)
+			child, ok := speaker(manifest.Manifests)
 			if !ok {
 				return nil
 			}

@@ -41,7 +41,7 @@ type row struct{ imports, tests []string }
 var rows = map[string]row{
 	"internal/config":   {imports: []string{"internal/image", "internal/promotion", "internal/gate"}},
 	"internal/image":    {},
-	"internal/registry": {imports: []string{"internal/image"}},
+	"internal/registry": {imports: []string{"internal/image", "internal/trust"}, tests: []string{"internal/trust/trusttest"}},
 	"internal/hook": {
 		imports: []string{"internal/image", "internal/registry", "internal/forge", "internal/store"},
 		tests:   []string{"internal/forge/forgetest", "internal/forge/github", "internal/promotion"},
@@ -63,6 +63,8 @@ var rows = map[string]row{
 	"internal/forge/github":    {imports: []string{"internal/forge"}, tests: []string{"internal/forge/forgetest"}},
 	"internal/forge/forgetest": {imports: []string{"internal/forge"}},
 	"internal/dashboard":       {imports: []string{"internal/image", "internal/promotion", "internal/gate", "internal/store"}},
+	"internal/trust":           {tests: []string{"internal/trust/trusttest"}},
+	"internal/trust/trusttest": {},
 	"policies":                 {tests: []string{"internal/gate", "internal/image"}},
 
 	// What the sandbox is made of: a forge that runs real git and real kustomize, a real registry, and both set up with the bot's process.
@@ -116,7 +118,7 @@ var dependencies = []dependency{
 	{path: "github.com/distribution/distribution/v3", in: []string{"cmd/sandbox/images"}},
 	{path: "github.com/sirupsen/logrus", in: []string{"cmd/sandbox/images"}}, // distribution's logger, to silence it
 
-	{path: "github.com/coreos/go-oidc/v3", in: []string{"internal/registry"}},
+	{path: "github.com/coreos/go-oidc/v3", in: []string{"internal/trust"}},
 
 	{path: "github.com/go-chi/chi/v5", in: []string{"internal/hook", "internal/dashboard", "cmd/boatlift", "cmd/sandbox"}},
 	{path: "github.com/spf13/cobra", in: []string{"cmd/boatlift"}},

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/boatlift/boatlift/internal/trust/trusttest"
 )
 
 func bodyNamed(t testing.TB, folder, file string) body {
@@ -28,7 +30,7 @@ func TestAnswersAreForHandshakes(t *testing.T) {
 		}
 		handshake := one.file == "subscription-validation.json" || one.file == "sns-subscription-confirmation.json"
 		if handshake && one.sender == "ecr" {
-			s.endpoint.Transport.(*world).set(confirmURL, page{status: http.StatusOK})
+			s.endpoint.Transport.(*trusttest.Web).Set(confirmURL, trusttest.Page{Status: http.StatusOK})
 		}
 		answer, err := s.Answer(t.Context(), request)
 		if err != nil || (answer != nil) != handshake {
@@ -107,8 +109,8 @@ func TestOptions(t *testing.T) {
 		} else if err != nil || answer.Status != http.StatusOK || answer.Header.Get("WebHook-Allowed-Origin") != test.origin || answer.Header.Get("WebHook-Allowed-Rate") != "*" {
 			t.Errorf("%s: answer %+v, %v; want %s allowed", test.kind, answer, err, test.origin)
 		}
-		if w.count() != 0 {
-			t.Errorf("%s called %v", test.kind, w.asked)
+		if w.Count() != 0 {
+			t.Errorf("%s called %v", test.kind, w.Asked())
 		}
 	}
 	for _, kind := range Types() {
@@ -132,19 +134,19 @@ func TestSubscriptionIsConfirmed(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		fields map[string]any
-		page   page
+		page   trusttest.Page
 		want   string // ok, undecided, undecoded
 	}{
-		{"right", nil, page{status: http.StatusOK}, "ok"},
-		{"an address elsewhere", map[string]any{"SubscribeURL": "https://elsewhere.io/?Action=ConfirmSubscription"}, page{status: http.StatusOK}, "ok"},
-		{"SNS is down", nil, page{status: http.StatusServiceUnavailable}, "undecided"},
-		{"SNS cannot be reached", nil, page{err: errors.New("no route")}, "undecided"},
-		{"SNS redirects", nil, page{status: http.StatusFound}, "undecided"},
-		{"the token is too old", nil, page{status: http.StatusBadRequest}, "undecoded"},
-		{"a token that is none", map[string]any{"Token": "x&Action=Publish"}, page{status: http.StatusOK}, "undecoded"},
+		{"right", nil, trusttest.Page{Status: http.StatusOK}, "ok"},
+		{"an address elsewhere", map[string]any{"SubscribeURL": "https://elsewhere.io/?Action=ConfirmSubscription"}, trusttest.Page{Status: http.StatusOK}, "ok"},
+		{"SNS is down", nil, trusttest.Page{Status: http.StatusServiceUnavailable}, "undecided"},
+		{"SNS cannot be reached", nil, trusttest.Page{Err: errors.New("no route")}, "undecided"},
+		{"SNS redirects", nil, trusttest.Page{Status: http.StatusFound}, "undecided"},
+		{"the token is too old", nil, trusttest.Page{Status: http.StatusBadRequest}, "undecoded"},
+		{"a token that is none", map[string]any{"Token": "x&Action=Publish"}, trusttest.Page{Status: http.StatusOK}, "undecoded"},
 	} {
 		w := newWorld(t)
-		w.set(confirmURL, test.page)
+		w.Set(confirmURL, test.page)
 		s := senderWith(t, "ecr", "", endpointFor(t, "ecr", w))
 		request := one.request
 		request.Body = signSNS(t, rsaKeys()[0], one.request.Body, test.fields)
@@ -169,7 +171,7 @@ func TestSubscriptionIsConfirmed(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%s: %+v, %v; want %s", test.name, answer, err, test.want)
 		}
-		for _, asked := range w.asked {
+		for _, asked := range w.Asked() {
 			if asked != certURL && asked != confirmURL {
 				t.Errorf("%s: called %s", test.name, asked)
 			}
@@ -183,8 +185,8 @@ func TestSubscriptionIsConfirmed(t *testing.T) {
 	if err := s.Verify(request); err == nil {
 		t.Error("a stranger's topic is proved")
 	}
-	if answer, err := s.Answer(t.Context(), request); answer != nil || err == nil || w.count() != 0 {
-		t.Errorf("%+v, %v, called %v; want nothing called", answer, err, w.asked)
+	if answer, err := s.Answer(t.Context(), request); answer != nil || err == nil || w.Count() != 0 {
+		t.Errorf("%+v, %v, called %v; want nothing called", answer, err, w.Asked())
 	}
 }
 
@@ -193,22 +195,22 @@ func TestCertificates(t *testing.T) {
 	one := bodyNamed(t, "ecr", "sns-notification.json")
 	for _, test := range []struct {
 		name string
-		page page
+		page trusttest.Page
 		want string
 	}{
-		{"right", page{status: http.StatusOK, body: certificate(t, rsaKeys()[0], noon.Add(-time.Hour), noon.Add(time.Hour))}, "proved"},
-		{"another's", page{status: http.StatusOK, body: certificate(t, rsaKeys()[1], noon.Add(-time.Hour), noon.Add(time.Hour))}, "unproved"},
-		{"expired", page{status: http.StatusOK, body: certificate(t, rsaKeys()[0], noon.Add(-time.Hour), noon.Add(-time.Second))}, "unproved"},
-		{"not yet valid", page{status: http.StatusOK, body: certificate(t, rsaKeys()[0], noon.Add(time.Second), noon.Add(time.Hour))}, "unproved"},
-		{"no certificate", page{status: http.StatusOK, body: "hello"}, "unproved"},
-		{"too large", page{status: http.StatusOK, body: strings.Repeat("a", maxDocument+1)}, "unproved"},
-		{"not there", page{status: http.StatusNotFound}, "unproved"},
-		{"down", page{status: http.StatusBadGateway}, "undecided"},
-		{"redirected", page{status: http.StatusMovedPermanently}, "undecided"},
-		{"not reached", page{err: errors.New("no route")}, "undecided"},
+		{"right", trusttest.Page{Status: http.StatusOK, Body: certificate(t, rsaKeys()[0], noon.Add(-time.Hour), noon.Add(time.Hour))}, "proved"},
+		{"another's", trusttest.Page{Status: http.StatusOK, Body: certificate(t, rsaKeys()[1], noon.Add(-time.Hour), noon.Add(time.Hour))}, "unproved"},
+		{"expired", trusttest.Page{Status: http.StatusOK, Body: certificate(t, rsaKeys()[0], noon.Add(-time.Hour), noon.Add(-time.Second))}, "unproved"},
+		{"not yet valid", trusttest.Page{Status: http.StatusOK, Body: certificate(t, rsaKeys()[0], noon.Add(time.Second), noon.Add(time.Hour))}, "unproved"},
+		{"no certificate", trusttest.Page{Status: http.StatusOK, Body: "hello"}, "unproved"},
+		{"too large", trusttest.Page{Status: http.StatusOK, Body: strings.Repeat("a", 1<<20+1)}, "unproved"},
+		{"not there", trusttest.Page{Status: http.StatusNotFound}, "unproved"},
+		{"down", trusttest.Page{Status: http.StatusBadGateway}, "undecided"},
+		{"redirected", trusttest.Page{Status: http.StatusMovedPermanently}, "undecided"},
+		{"not reached", trusttest.Page{Err: errors.New("no route")}, "undecided"},
 	} {
 		w := newWorld(t)
-		w.set(certURL, test.page)
+		w.Set(certURL, test.page)
 		s := senderWith(t, "ecr", "", endpointFor(t, "ecr", w))
 		request := one.request
 		request.Body = signSNS(t, rsaKeys()[0], one.request.Body, nil)
@@ -226,8 +228,8 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("%s: %v; want %s", test.name, err, test.want)
 		}
 		_ = s.Verify(request)
-		if w.count() != 1 {
-			t.Errorf("%s: asked %d times; want once", test.name, w.count())
+		if w.Count() != 1 {
+			t.Errorf("%s: asked %d times; want once", test.name, w.Count())
 		}
 	}
 }

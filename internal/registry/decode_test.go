@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/boatlift/boatlift/internal/trust"
+	"github.com/boatlift/boatlift/internal/trust/trusttest"
 )
 
 // What senders send besides the bodies in testdata, or may come to send: fields that vary, and those that must not.
@@ -337,10 +340,10 @@ func TestOtherProofs(t *testing.T) {
 
 // Keys come and go; what cannot be fetched now is undecided, and nobody can have it fetched again and again.
 func TestGoogleKeys(t *testing.T) {
-	c := &clock{at: noon}
+	c := trusttest.NewClock(noon)
 	w := newWorld(t)
 	e := endpointFor(t, "google-artifact-registry", w)
-	e.Now = c.now
+	e.Now = c.Now
 	s := senderWith(t, "google-artifact-registry", "", e)
 	one := typicalBody(t, "google-artifact-registry")
 	verify := func(bearer string) error {
@@ -348,24 +351,24 @@ func TestGoogleKeys(t *testing.T) {
 		request.Header = http.Header{"Authorization": {"Bearer " + bearer}}
 		return s.VerifyContext(t.Context(), request)
 	}
-	good := w.pages[jwks]
+	good := w.Pages[jwks]
 	var undecided *UndecidedError
 	var unproved *ProofError
 	right := token(t, rsaKeys()[0], "k1", map[string]any{"exp": noon.Add(24 * time.Hour).Unix()})
-	for name, p := range map[string]page{
-		"down": {status: http.StatusServiceUnavailable}, "not reached": {err: errors.New("no route")}, "no keys": {status: http.StatusOK, body: `{"keys":[]}`},
-		"no JSON": {status: http.StatusOK, body: `<html>`}, "a small key": {status: http.StatusOK, body: `{"keys":[{"kty":"RSA","kid":"k1","n":"AQAB","e":"AQAB"}]}`},
-		"not there": {status: http.StatusNotFound}, "redirected": {status: http.StatusFound},
+	for name, p := range map[string]trusttest.Page{
+		"down": {Status: http.StatusServiceUnavailable}, "not reached": {Err: errors.New("no route")}, "no keys": {Status: http.StatusOK, Body: `{"keys":[]}`},
+		"no JSON": {Status: http.StatusOK, Body: `<html>`}, "a small key": {Status: http.StatusOK, Body: `{"keys":[{"kty":"RSA","kid":"k1","n":"AQAB","e":"AQAB"}]}`},
+		"not there": {Status: http.StatusNotFound}, "redirected": {Status: http.StatusFound},
 	} {
-		w.set(jwks, p)
-		c.pass(pauseAfterFailure)
+		w.Set(jwks, p)
+		c.Pass(trust.PauseAfterFailure)
 		if err := verify(right); !errors.As(err, &undecided) || undecided.RetryAfter() <= 0 {
 			t.Errorf("keys are %s: %v; want it undecided", name, err)
 		}
 	}
-	w.set(jwks, good)
-	c.pass(pauseAfterFailure)
-	before := w.count()
+	w.Set(jwks, good)
+	c.Pass(trust.PauseAfterFailure)
+	before := w.Count()
 	for range 100 {
 		if err := verify(right); err != nil {
 			t.Fatal(err)
@@ -374,12 +377,12 @@ func TestGoogleKeys(t *testing.T) {
 			t.Fatalf("an unknown key: %v", err)
 		}
 	}
-	if got := w.count() - before; got != 1 {
+	if got := w.Count() - before; got != 1 {
 		t.Errorf("asked for the keys %d times; want once", got)
 	}
 	// The issuer has a new key: it is fetched when a token names it.
-	w.set(jwks, page{status: http.StatusOK, body: strings.Replace(good.body, `"k1"`, `"k2"`, 1)})
-	c.pass(pauseAfterSuccess)
+	w.Set(jwks, trusttest.Page{Status: http.StatusOK, Body: strings.Replace(good.Body, `"k1"`, `"k2"`, 1)})
+	c.Pass(time.Minute)
 	if err := verify(token(t, rsaKeys()[0], "k2", nil)); err != nil {
 		t.Errorf("a new key: %v", err)
 	}
@@ -407,7 +410,7 @@ func TestGoogleKeys(t *testing.T) {
 		}
 	}
 	// A replay is no proof once the token is too old.
-	c.pass(25 * time.Hour)
+	c.Pass(25 * time.Hour)
 	if err := verify(token(t, rsaKeys()[0], "k2", nil)); !errors.As(err, &unproved) || !strings.Contains(err.Error(), "expired") {
 		t.Errorf("a token of yesterday: %v; want it expired", err)
 	}

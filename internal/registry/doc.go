@@ -20,7 +20,8 @@
 // (Request.Path), at least 128 random bits, and must not be logged any more than another; Request, Endpoint and Sender print
 // without it. Two sign with keys of their own: Google, whose keys come from one configured address, and SNS, whose messages
 // name a certificate. Everything that is fetched for that goes through a type's Reach, an allow-list that is checked in one
-// place, over https and without following redirects; it is kept, and bounded in size, time and number, whoever provokes it.
+// place, package trust's Shelf, over https and without following redirects; it is kept, and bounded in size, time and number,
+// whoever provokes it.
 // Apart from those certificates no address in a body is ever called: not callback_url, validationUrl, SubscribeURL or
 // WebHook-Request-Callback.
 //
@@ -74,9 +75,6 @@
 //
 // CloudEvents are read without the SDK. What is used of them is seven attributes and the data, of which some are wrong in
 // practice (Event Grid sends lists as application/cloudevents+json), and one odd event must not cost its batch.
-//
-// Tokens are checked by go-oidc, but its key set is not used: it fetches the keys anew for each token that names an unknown
-// one, so that any stranger could have Google asked as often as he likes.
 //
 // A certificate of SNS is believed because it comes over https from SNS's own host, as Amazon's libraries do; no chain is
 // built from it.

@@ -2,19 +2,15 @@ package registry
 
 import (
 	"context"
-	"crypto"
-	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
-	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/boatlift/boatlift/internal/trust"
 )
 
 // google is Google's Artifact Registry and gcr.io, heard through the Pub/Sub topic gcr of the registry's project and a push
@@ -104,9 +100,6 @@ func looksLikeGoogle(keys map[string]json.RawMessage, header http.Header) bool {
 	return false
 }
 
-// maxToken is far above a token of Google's, which has about a kilobyte.
-const maxToken = 16 << 10
-
 func proveGoogle(ctx context.Context, kind Type, endpoint Endpoint, request Request) error {
 	const hint = "set authentication of the push subscription to the service account and the audience of this registry"
 	values := request.Header.Values("Authorization")
@@ -117,25 +110,21 @@ func proveGoogle(ctx context.Context, kind Type, endpoint Endpoint, request Requ
 		return unproved(kind, request, "it has no Authorization header, or not exactly one", hint)
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || len(token) > maxToken || strings.Count(token, ".") != 2 || strings.HasPrefix(token, "{") {
+	if !strings.EqualFold(scheme, "Bearer") || !trust.LooksLikeToken(token) {
 		return unproved(kind, request, "its Authorization header is not Bearer and a token", hint)
 	}
-	keys := &keySet{shelf: endpoint.shelf, address: endpoint.Settings["jwks"]}
-	verifier := oidc.NewVerifier(endpoint.Settings["issuer"], keys, &oidc.Config{
-		ClientID: endpoint.Settings["audience"], SupportedSigningAlgs: []string{oidc.RS256}, Now: endpoint.Now,
-	})
-	proved, err := verifier.Verify(ctx, token)
-	var unreached *unreachedError
-	var expired *oidc.TokenExpiredError
+	proved, err := endpoint.shelf.Verify(ctx, trust.Issuer{
+		URL: endpoint.Settings["issuer"], Audience: endpoint.Settings["audience"], Keys: endpoint.Settings["jwks"],
+	}, token)
+	var unreached *trust.UnreachedError
+	var wrong *trust.TokenError
 	switch {
-	case errors.As(keys.err, &unreached):
-		return &UndecidedError{Sender: kind.Name, Host: unreached.host, Reason: unreached.reason}
-	case keys.err != nil:
-		return &UndecidedError{Sender: kind.Name, Host: hostOf(keys.address), Reason: "it was not waited for"}
-	case errors.As(err, &expired):
-		return unproved(kind, request, "its token has expired", "if that happens again and again, check the clock of this machine")
+	case errors.As(err, &unreached):
+		return &UndecidedError{Sender: kind.Name, Host: unreached.Host, Reason: unreached.Reason}
+	case errors.As(err, &wrong) && wrong.Expired:
+		return unproved(kind, request, wrong.Reason, "if that happens again and again, check the clock of this machine")
 	case err != nil:
-		return unproved(kind, request, explainToken(endpoint, token, keys.verified), hint)
+		return unproved(kind, request, err.Error(), hint)
 	}
 	var claims struct {
 		Email    string `json:"email"`
@@ -151,99 +140,6 @@ func proveGoogle(ctx context.Context, kind Type, endpoint Endpoint, request Requ
 		return unproved(kind, request, "its token's account is not verified", hint)
 	}
 	return nil
-}
-
-// explainToken says why a token is not accepted, from its claims, which only then are believed enough to be repeated when the
-// issuer has signed them.
-func explainToken(endpoint Endpoint, token string, signed bool) string {
-	if !signed {
-		return "its token is not signed by " + endpoint.Settings["issuer"]
-	}
-	var claims struct {
-		Issuer   string `json:"iss"`
-		Audience any    `json:"aud"`
-	}
-	_, rest, _ := strings.Cut(token, ".")
-	rest, _, _ = strings.Cut(rest, ".")
-	text, err := base64.RawURLEncoding.DecodeString(rest)
-	if err != nil || json.Unmarshal(text, &claims) != nil {
-		return "its token's claims are not understood"
-	}
-	audience := []any{claims.Audience}
-	if list, ok := claims.Audience.([]any); ok {
-		audience = list
-	}
-	if !slices.Contains(audience, any(endpoint.Settings["audience"])) {
-		return "its token is for another audience, " + clip(fmt.Sprintf("%+q", fmt.Sprint(audience...)))
-	}
-	return "its token is not valid now, or of another issuer, " + clip(fmt.Sprintf("%+q", claims.Issuer))
-}
-
-// keySet is the issuer's keys, for one token. It implements oidc.KeySet; the library's own would fetch them again for every
-// token with a key that does not exist.
-type keySet struct {
-	shelf    *shelf
-	address  string
-	err      error // why there are no keys
-	verified bool
-}
-
-// VerifySignature checks the signature with the key that the token names. The algorithm has been checked before.
-func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	var head struct {
-		Key string `json:"kid"`
-	}
-	first, _, _ := strings.Cut(token, ".")
-	text, err := base64.RawURLEncoding.DecodeString(first)
-	if err != nil || json.Unmarshal(text, &head) != nil {
-		return nil, errors.New("the token's head is not understood")
-	}
-	found, err := k.shelf.get(ctx, k.address, parseKeys, func(keys any) bool {
-		return keys.(map[string]crypto.PublicKey)[head.Key] != nil
-	})
-	if err != nil {
-		k.err = err
-		return nil, err
-	}
-	key := found.(map[string]crypto.PublicKey)[head.Key]
-	if key == nil {
-		return nil, errors.New("the issuer has no such key")
-	}
-	payload, err := (&oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{key}}).VerifySignature(ctx, token)
-	k.verified = err == nil
-	return payload, err
-}
-
-// parseKeys reads a JSON Web Key Set; of it the RSA keys, by their ids.
-func parseKeys(body []byte) (any, error) {
-	var set struct {
-		Keys []struct {
-			Kind string `json:"kty"`
-			ID   string `json:"kid"`
-			N    string `json:"n"`
-			E    string `json:"e"`
-		} `json:"keys"`
-	}
-	if json.Unmarshal(body, &set) != nil {
-		return nil, errors.New("its answer is no set of keys")
-	}
-	keys := map[string]crypto.PublicKey{}
-	for _, one := range set.Keys {
-		n, errN := base64.RawURLEncoding.DecodeString(one.N)
-		e, errE := base64.RawURLEncoding.DecodeString(one.E)
-		const least, most = 2048, 8192
-		if one.Kind != "RSA" || one.ID == "" || errN != nil || errE != nil || len(e) == 0 || len(e) > 4 || len(n)*8 < least || len(n)*8 > most {
-			continue
-		}
-		key := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
-		if key.N.BitLen() >= least && key.E >= 3 && key.E%2 == 1 {
-			keys[one.ID] = key
-		}
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("its answer has no usable key")
-	}
-	return keys, nil
 }
 
 // googleMessage is what the registry publishes: complete references, of which the tag is missing where only a manifest was

@@ -14,7 +14,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
-	"io"
 	"maps"
 	"math/big"
 	"net/http"
@@ -22,6 +21,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/boatlift/boatlift/internal/trust/trusttest"
 )
 
 const (
@@ -48,48 +49,8 @@ var rsaKeys = sync.OnceValue(func() [2]*rsa.PrivateKey {
 	return keys
 })
 
-// world is what is out there: answers by address. It counts what is asked, and is a transport.
-type world struct {
-	mu    sync.Mutex
-	pages map[string]page
-	asked []string
-}
-
-type page struct {
-	status int
-	body   string
-	err    error
-}
-
-func (w *world) RoundTrip(request *http.Request) (*http.Response, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	address := request.URL.String()
-	w.asked = append(w.asked, address)
-	found, ok := w.pages[address]
-	if !ok {
-		found = page{status: http.StatusNotFound}
-	}
-	if found.err != nil {
-		return nil, found.err
-	}
-	return &http.Response{StatusCode: found.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(found.body)), Request: request}, nil
-}
-
-func (w *world) set(address string, p page) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.pages[address] = p
-}
-
-func (w *world) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.asked)
-}
-
 // newWorld has Google's keys and the certificate of SNS.
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *trusttest.Web {
 	t.Helper()
 	key := &rsaKeys()[0].PublicKey
 	set, err := json.Marshal(map[string]any{"keys": []any{
@@ -99,9 +60,9 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{pages: map[string]page{
-		jwks:    {status: http.StatusOK, body: string(set)},
-		certURL: {status: http.StatusOK, body: certificate(t, rsaKeys()[0], noon.Add(-time.Hour), noon.Add(time.Hour))},
+	return &trusttest.Web{Pages: map[string]trusttest.Page{
+		jwks:    {Status: http.StatusOK, Body: string(set)},
+		certURL: {Status: http.StatusOK, Body: certificate(t, rsaKeys()[0], noon.Add(-time.Hour), noon.Add(time.Hour))},
 	}}
 }
 
@@ -116,7 +77,7 @@ func certificate(t testing.TB, key *rsa.PrivateKey, from, to time.Time) string {
 }
 
 // endpointFor is what is configured of a type in tests, besides the secret.
-func endpointFor(t testing.TB, name string, w *world) Endpoint {
+func endpointFor(t testing.TB, name string, w *trusttest.Web) Endpoint {
 	t.Helper()
 	e := Endpoint{Transport: w, Now: func() time.Time { return noon }}
 	switch name {

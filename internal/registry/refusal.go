@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/boatlift/boatlift/internal/trust"
 )
 
 // ProofError reports a request that does not come from who knows the secret.
@@ -42,7 +44,7 @@ func (e *UndecidedError) Hint() string {
 }
 
 // RetryAfter is how long nothing new is asked.
-func (e *UndecidedError) RetryAfter() time.Duration { return pauseAfterFailure }
+func (e *UndecidedError) RetryAfter() time.Duration { return trust.PauseAfterFailure }
 
 // DecodeError reports a proved request that is not what its sender sends.
 type DecodeError struct {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/trust"
 )
 
 // Request is one delivery as it came in, with the whole body. It prints and logs without anything that could be a secret.
@@ -45,7 +46,7 @@ type Endpoint struct {
 	// Now is the clock by which tokens and certificates expire; nil is time.Now.
 	Now func() time.Time
 
-	shelf *shelf // of the sender
+	shelf *trust.Shelf // of the sender
 }
 
 func (e Endpoint) String() string { return "endpoint with host " + fmt.Sprintf("%q", e.Host) }
@@ -122,7 +123,7 @@ func newSender(kind Type, endpoint Endpoint, decodes bool) (Sender, error) {
 		endpoint.Now = time.Now
 	}
 	if kind.Reach != nil {
-		endpoint.shelf = newShelf(kind, endpoint)
+		endpoint.shelf = trust.NewShelf(endpoint.Transport, endpoint.Now, func(at *url.URL) bool { return kind.Reach(endpoint, at) })
 	}
 	return Sender{kind, endpoint, decodes}, nil
 }

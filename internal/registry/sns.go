@@ -17,6 +17,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/boatlift/boatlift/internal/trust"
 )
 
 // Messages of Amazon SNS. A message names the certificate that signed it. Who posts it may name any, so only one that SNS
@@ -112,15 +114,15 @@ func proveSNS(ctx context.Context, kind Type, endpoint Endpoint, request Request
 	if at, err := url.Parse(message.CertURL); err != nil || at.RawQuery != "" || !snsCertificate.MatchString(at.Path) {
 		return unproved(kind, request, "the certificate it names is not one of SNS", "")
 	}
-	found, err := endpoint.shelf.get(ctx, message.CertURL, parseCertificate, func(any) bool { return true })
-	var unreached *unreachedError
+	found, err := endpoint.shelf.Get(ctx, message.CertURL, parseCertificate, func(any) bool { return true })
+	var unreached *trust.UnreachedError
 	switch {
-	case errors.Is(err, errNotAllowed):
+	case errors.Is(err, trust.ErrNotAllowed):
 		return unproved(kind, request, "the certificate it names is not one of SNS", "")
-	case errors.As(err, &unreached) && (unreached.status == http.StatusForbidden || unreached.status == http.StatusNotFound || unreached.status == http.StatusOK):
+	case errors.As(err, &unreached) && (unreached.Status == http.StatusForbidden || unreached.Status == http.StatusNotFound || unreached.Status == http.StatusOK):
 		return unproved(kind, request, "SNS has no such certificate as it names", "")
 	case errors.As(err, &unreached):
-		return &UndecidedError{Sender: kind.Name, Host: unreached.host, Reason: unreached.reason}
+		return &UndecidedError{Sender: kind.Name, Host: unreached.Host, Reason: unreached.Reason}
 	case err != nil:
 		return &UndecidedError{Sender: kind.Name, Host: hostOf(message.CertURL), Reason: "it was not waited for"}
 	}
@@ -190,13 +192,13 @@ func confirmSNS(ctx context.Context, kind Type, endpoint Endpoint, request Reque
 		return nil, undecoded(kind, request, nil, "the subscription is not one that can be confirmed")
 	}
 	host := "sns." + match[2] + "." + awsDomain(match[2])
-	err := endpoint.shelf.call(ctx, "https://"+host+"/?Action=ConfirmSubscription&Version=2010-03-31&TopicArn="+url.QueryEscape(message.Topic)+"&Token="+message.Token)
-	var unreached *unreachedError
+	err := endpoint.shelf.Call(ctx, "https://"+host+"/?Action=ConfirmSubscription&Version=2010-03-31&TopicArn="+url.QueryEscape(message.Topic)+"&Token="+message.Token)
+	var unreached *trust.UnreachedError
 	switch {
-	case errors.As(err, &unreached) && unreached.status >= 400 && unreached.status < 500:
-		return nil, undecoded(kind, request, nil, "SNS does not accept the confirmation of the subscription to "+message.Topic+": "+unreached.reason)
+	case errors.As(err, &unreached) && unreached.Status >= 400 && unreached.Status < 500:
+		return nil, undecoded(kind, request, nil, "SNS does not accept the confirmation of the subscription to "+message.Topic+": "+unreached.Reason)
 	case errors.As(err, &unreached):
-		return nil, &UndecidedError{Sender: kind.Name, Host: unreached.host, Reason: unreached.reason}
+		return nil, &UndecidedError{Sender: kind.Name, Host: unreached.Host, Reason: unreached.Reason}
 	case err != nil:
 		return nil, &UndecidedError{Sender: kind.Name, Host: host, Reason: "it was not asked: " + err.Error()}
 	}

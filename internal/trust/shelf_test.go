@@ -1,4 +1,4 @@
-package registry
+package trust
 
 import (
 	"context"
@@ -10,28 +10,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/boatlift/boatlift/internal/trust/trusttest"
 )
 
-// clock is a time that a test moves.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
+// noon is when the clock of a test starts.
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
-func testShelf(w http.RoundTripper, c *clock) *shelf {
-	return newShelf(Type{Reach: func(_ Endpoint, at *url.URL) bool { return at.Host == "keys.io" }}, Endpoint{Transport: w, Now: c.now})
+func testShelf(w http.RoundTripper, c *trusttest.Clock) *Shelf {
+	return NewShelf(w, c.Now, func(at *url.URL) bool { return at.Host == "keys.io" })
 }
 
 const keysURL = "https://keys.io/1"
@@ -44,84 +31,84 @@ func asText(body []byte) (any, error) {
 }
 
 func TestShelf(t *testing.T) {
-	c := &clock{at: noon}
-	w := &world{pages: map[string]page{keysURL: {status: http.StatusOK, body: "a"}}}
+	c := trusttest.NewClock(noon)
+	w := &trusttest.Web{Pages: map[string]trusttest.Page{keysURL: {Status: http.StatusOK, Body: "a"}}}
 	s := testShelf(w, c)
 	lacks := ""
 	get := func(want any, asked int) {
 		t.Helper()
-		got, err := s.get(t.Context(), keysURL, asText, func(v any) bool { return v != lacks })
+		got, err := s.Get(t.Context(), keysURL, asText, func(v any) bool { return v != lacks })
 		if got != want || (err == nil) != (want != nil) {
 			t.Errorf("get = %v, %v; want %v", got, err, want)
 		}
-		if w.count() != asked {
-			t.Errorf("asked %d times; want %d", w.count(), asked)
+		if w.Count() != asked {
+			t.Errorf("asked %d times; want %d", w.Count(), asked)
 		}
 	}
 	get("a", 1)
 	get("a", 1)
 	lacks = "a" // something is not in it: fetched anew, but not at once
 	get("a", 1)
-	c.pass(pauseAfterSuccess)
-	w.set(keysURL, page{status: http.StatusOK, body: "b"})
+	c.Pass(pauseAfterSuccess)
+	w.Set(keysURL, trusttest.Page{Status: http.StatusOK, Body: "b"})
 	get("b", 2)
-	c.pass(keepDocument) // it is too old, and cannot be fetched
-	w.set(keysURL, page{status: http.StatusServiceUnavailable})
+	c.Pass(keepDocument) // it is too old, and cannot be fetched
+	w.Set(keysURL, trusttest.Page{Status: http.StatusServiceUnavailable})
 	get("b", 3)
 	get("b", 3)
-	c.pass(pauseAfterFailure)
+	c.Pass(PauseAfterFailure)
 	get("b", 4)
-	w.set(keysURL, page{status: http.StatusOK}) // it cannot be read
-	c.pass(pauseAfterFailure)
+	w.Set(keysURL, trusttest.Page{Status: http.StatusOK}) // it cannot be read
+	c.Pass(PauseAfterFailure)
 	get("b", 5)
-	c.pass(staleDocument) // it is far too old
+	c.Pass(staleDocument) // it is far too old
 	get(nil, 6)
 	get(nil, 6)
-	c.pass(-time.Hour) // the clock is set back
-	w.set(keysURL, page{status: http.StatusOK, body: "c"})
+	c.Pass(-time.Hour) // the clock is set back
+	w.Set(keysURL, trusttest.Page{Status: http.StatusOK, Body: "c"})
 	get("c", 7)
 }
 
 func TestShelfAsksOnlyWhereAllowed(t *testing.T) {
-	w := &world{pages: map[string]page{}}
-	s := testShelf(w, &clock{at: noon})
+	w := &trusttest.Web{Pages: map[string]trusttest.Page{}}
+	s := testShelf(w, trusttest.NewClock(noon))
 	for _, address := range []string{
 		"http://keys.io/1", "https://elsewhere.io/1", "https://keys.io:8443/1", "https://me@keys.io/1", "https://keys.io/1#x", "keys.io/1", "", "https://%zz", "file:///etc/passwd",
 	} {
-		if _, err := s.get(t.Context(), address, asText, nil); !errors.Is(err, errNotAllowed) {
+		if _, err := s.Get(t.Context(), address, asText, nil); !errors.Is(err, ErrNotAllowed) {
 			t.Errorf("get(%q) = %v; want it refused", address, err)
 		}
-		if err := s.call(t.Context(), address); !errors.Is(err, errNotAllowed) {
+		if err := s.Call(t.Context(), address); !errors.Is(err, ErrNotAllowed) {
 			t.Errorf("call(%q) = %v; want it refused", address, err)
 		}
 	}
-	if w.count() != 0 {
-		t.Errorf("asked %v", w.asked)
+	if w.Count() != 0 {
+		t.Errorf("asked %v", w.Asked())
 	}
 }
 
 // Strangers who name one document after the other can neither have much fetched nor much kept.
 func TestShelfIsBounded(t *testing.T) {
-	c := &clock{at: noon}
-	w := &world{pages: map[string]page{keysURL: {status: http.StatusOK, body: "a"}}}
+	c := trusttest.NewClock(noon)
+	w := &trusttest.Web{Pages: map[string]trusttest.Page{keysURL: {Status: http.StatusOK, Body: "a"}}}
 	s := testShelf(w, c)
 	any := func(any) bool { return true }
-	if _, err := s.get(t.Context(), keysURL, asText, any); err != nil {
+	if _, err := s.Get(t.Context(), keysURL, asText, any); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 500 {
-		if _, err := s.get(t.Context(), fmt.Sprintf("https://keys.io/x%d", i), asText, any); err == nil {
+		if _, err := s.Get(t.Context(), fmt.Sprintf("https://keys.io/x%d", i), asText, any); err == nil {
 			t.Fatal("a document that is not there was read")
 		}
 	}
-	if w.count() != fetchesPerMinute || len(s.kept) > maxDocuments {
-		t.Errorf("asked %d times, kept %d", w.count(), len(s.kept))
+	if w.Count() != fetchesPerMinute || len(s.kept) > maxDocuments {
+		t.Errorf("asked %d times, kept %d", w.Count(), len(s.kept))
 	}
-	if got, err := s.get(t.Context(), keysURL, asText, any); got != "a" || err != nil {
+	if got, err := s.Get(t.Context(), keysURL, asText, any); got != "a" || err != nil {
 		t.Errorf("get = %v, %v; want what was kept before", got, err)
 	}
-	c.pass(time.Minute)
-	if err := s.call(t.Context(), keysURL); err != nil {
+	c.Pass(time.Minute)
+	if err := s.Call(t.Context(), keysURL); err != nil {
 		t.Errorf("call in the next minute = %v", err)
 	}
 }
@@ -134,12 +121,12 @@ func TestShelfFetchesOnceForAll(t *testing.T) {
 			asked++
 			select {
 			case <-time.After(time.Second):
-				return (&world{pages: map[string]page{keysURL: {status: http.StatusOK, body: "a"}}}).RoundTrip(request)
+				return (&trusttest.Web{Pages: map[string]trusttest.Page{keysURL: {Status: http.StatusOK, Body: "a"}}}).RoundTrip(request)
 			case <-request.Context().Done():
 				return nil, request.Context().Err()
 			}
 		})
-		s := testShelf(transport, &clock{at: noon})
+		s := testShelf(transport, trusttest.NewClock(noon))
 		hurried, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		var wait sync.WaitGroup
@@ -149,7 +136,7 @@ func TestShelfFetchesOnceForAll(t *testing.T) {
 				ctx = hurried
 			}
 			wait.Go(func() {
-				got, err := s.get(ctx, keysURL, asText, func(any) bool { return true })
+				got, err := s.Get(ctx, keysURL, asText, func(any) bool { return true })
 				if got != "a" && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("get = %v, %v", got, err)
 				}
@@ -164,10 +151,10 @@ func TestShelfFetchesOnceForAll(t *testing.T) {
 		s := testShelf(roundTripper(func(request *http.Request) (*http.Response, error) {
 			<-request.Context().Done()
 			return nil, request.Context().Err()
-		}), &clock{at: noon})
+		}), trusttest.NewClock(noon))
 		begin := time.Now()
-		var unreached *unreachedError
-		if _, err := s.get(t.Context(), keysURL, asText, nil); !errors.As(err, &unreached) || time.Since(begin) != fetchTimeout {
+		var unreached *UnreachedError
+		if _, err := s.Get(t.Context(), keysURL, asText, nil); !errors.As(err, &unreached) || time.Since(begin) != fetchTimeout {
 			t.Errorf("get = %v after %s", err, time.Since(begin))
 		}
 	})

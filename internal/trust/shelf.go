@@ -1,4 +1,4 @@
-package registry
+package trust
 
 import (
 	"context"
@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"time"
 )
 
-// shelf keeps the few documents that proofs need and that have to be fetched: a provider's keys, a certificate. It asks only
-// where the type's Reach allows, over https, without following redirects, and seldom, whoever provokes it: one fetch of a
-// document at a time, a pause after each, and a limit on all of a minute.
-type shelf struct {
+// Shelf keeps the few documents that proofs rest on and that have to be fetched: an issuer's keys, a certificate. It asks only
+// where it is allowed to, over https, without following redirects, and seldom, whoever provokes it: one fetch of a document at a
+// time, a pause after each, and a limit on all of a minute. It is safe for concurrent use.
+type Shelf struct {
 	transport http.RoundTripper
 	now       func() time.Time
 	reach     func(*url.URL) bool
@@ -34,35 +35,48 @@ type document struct {
 	read  time.Time
 }
 
+// PauseAfterFailure is how long a document that could not be had is not asked for again.
+const PauseAfterFailure = 10 * time.Second
+
 const (
 	fetchTimeout      = 5 * time.Second
-	keepDocument      = 6 * time.Hour    // then it is fetched anew
-	staleDocument     = 24 * time.Hour   // so long it is used while that fails
-	pauseAfterFailure = 10 * time.Second // before the next attempt
-	pauseAfterSuccess = time.Minute      // before it is fetched anew because something is not in it
+	keepDocument      = 6 * time.Hour  // then it is fetched anew
+	staleDocument     = 24 * time.Hour // so long it is used while that fails
+	pauseAfterSuccess = time.Minute    // before it is fetched anew because something is not in it
 	maxDocuments      = 16
 	maxDocument       = 256 << 10
 	fetchesPerMinute  = 20
 )
 
-func newShelf(kind Type, endpoint Endpoint) *shelf {
-	return &shelf{
-		transport: endpoint.Transport, now: endpoint.Now, kept: map[string]*document{},
-		reach: func(u *url.URL) bool { return kind.Reach(endpoint, u) },
+// NewShelf makes one that asks only the addresses that reach allows. Without a transport it takes http.DefaultTransport, without a clock
+// time.Now.
+func NewShelf(transport http.RoundTripper, now func() time.Time, reach func(*url.URL) bool) *Shelf {
+	if transport == nil {
+		transport = http.DefaultTransport
 	}
+	if now == nil {
+		now = time.Now
+	}
+	return &Shelf{transport: transport, now: now, reach: reach, kept: map[string]*document{}}
 }
 
-// unreachedError reports an answer that is not the document.
-type unreachedError struct {
-	host, reason string
-	status       int // 0 where there was no answer
+// UnreachedError reports an answer that is not the document: there may be one later.
+type UnreachedError struct {
+	Host, Reason string
+	Status       int // 0 where there was no answer
 }
 
-func (e *unreachedError) Error() string { return e.host + ": " + e.reason }
+func (e *UnreachedError) Error() string { return e.Host + ": " + e.Reason }
 
-// get is the document at an address, as parse reads it. Where has says that what is kept lacks something, it is fetched anew,
+// Hint says what an operator can look at.
+func (e *UnreachedError) Hint() string { return "the bot must be able to reach " + e.Host }
+
+// RetryAfter is how long nothing new is asked.
+func (e *UnreachedError) RetryAfter() time.Duration { return PauseAfterFailure }
+
+// Get is the document at an address, as parse reads it. Where has says that what is kept lacks something, it is fetched anew,
 // if it is time for that; the result may lack it still. A parse that fails is a fetch that failed.
-func (s *shelf) get(ctx context.Context, address string, parse func([]byte) (any, error), has func(any) bool) (any, error) {
+func (s *Shelf) Get(ctx context.Context, address string, parse func([]byte) (any, error), has func(any) bool) (any, error) {
 	at, err := s.allowed(address)
 	if err != nil {
 		return nil, err
@@ -85,7 +99,7 @@ func (s *shelf) get(ctx context.Context, address string, parse func([]byte) (any
 			age, since := elapsed(now, d.read), elapsed(now, d.asked)
 			pause := pauseAfterSuccess
 			if d.err != nil {
-				pause = pauseAfterFailure
+				pause = PauseAfterFailure
 			}
 			usable := d.value != nil && age < staleDocument
 			if fresh := usable && age < keepDocument && has(d.value); fresh || since < pause {
@@ -102,7 +116,7 @@ func (s *shelf) get(ctx context.Context, address string, parse func([]byte) (any
 			if d != nil && d.value != nil && elapsed(now, d.read) < staleDocument {
 				return d.value, nil
 			}
-			return nil, &unreachedError{host: at.Host, reason: "too much was asked of it in this minute"}
+			return nil, &UnreachedError{Host: at.Host, Reason: "too much was asked of it in this minute"}
 		}
 		if d == nil {
 			s.makeRoomLocked()
@@ -117,7 +131,7 @@ func (s *shelf) get(ctx context.Context, address string, parse func([]byte) (any
 		var value any
 		if err == nil {
 			if value, err = parse(body); err != nil {
-				err = &unreachedError{host: at.Host, reason: err.Error(), status: http.StatusOK}
+				err = &UnreachedError{Host: at.Host, Reason: err.Error(), Status: http.StatusOK}
 			}
 		}
 		s.mu.Lock()
@@ -130,8 +144,8 @@ func (s *shelf) get(ctx context.Context, address string, parse func([]byte) (any
 	}
 }
 
-// call sends a GET of which only the success counts, and whose answer is not kept.
-func (s *shelf) call(ctx context.Context, address string) error {
+// Call sends a GET of which only the success counts, and whose answer is not kept.
+func (s *Shelf) Call(ctx context.Context, address string) error {
 	at, err := s.allowed(address)
 	if err != nil {
 		return err
@@ -140,28 +154,35 @@ func (s *shelf) call(ctx context.Context, address string) error {
 	affordable := s.affordLocked(s.now())
 	s.mu.Unlock()
 	if !affordable {
-		return &unreachedError{host: at.Host, reason: "too much was asked of it in this minute"}
+		return &UnreachedError{Host: at.Host, Reason: "too much was asked of it in this minute"}
 	}
 	_, err = s.fetch(ctx, at)
 	return err
 }
 
-func (s *shelf) allowed(address string) (*url.URL, error) {
+func (s *Shelf) allowed(address string) (*url.URL, error) {
 	at, err := url.Parse(address)
-	if err != nil || at.Scheme != "https" || at.Host == "" || at.User != nil || at.Fragment != "" || !s.reach(at) {
-		return nil, errNotAllowed
+	if err != nil || at.Scheme != "https" && !ours(at) || at.Host == "" || at.User != nil || at.Fragment != "" || !s.reach(at) {
+		return nil, ErrNotAllowed
 	}
 	return at, nil
 }
 
-var errNotAllowed = errors.New("it names an address that is not asked")
+// ours tells an address of this machine, which may be asked without TLS: nobody stands in between.
+func ours(at *url.URL) bool {
+	ip, err := netip.ParseAddr(at.Hostname())
+	return at.Scheme == "http" && err == nil && ip.IsLoopback()
+}
 
-func (s *shelf) fetch(ctx context.Context, at *url.URL) ([]byte, error) {
+// ErrNotAllowed reports an address that the shelf does not ask.
+var ErrNotAllowed = errors.New("it names an address that is not asked")
+
+func (s *Shelf) fetch(ctx context.Context, at *url.URL) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
-		return nil, &unreachedError{host: at.Host, reason: "it cannot be asked"}
+		return nil, &UnreachedError{Host: at.Host, Reason: "it cannot be asked"}
 	}
 	response, err := s.transport.RoundTrip(request) // which follows no redirect
 	if err != nil {
@@ -169,23 +190,23 @@ func (s *shelf) fetch(ctx context.Context, at *url.URL) ([]byte, error) {
 		if errors.Is(err, context.DeadlineExceeded) {
 			reason = fmt.Sprintf("it did not answer within %s", fetchTimeout)
 		}
-		return nil, &unreachedError{host: at.Host, reason: reason}
+		return nil, &UnreachedError{Host: at.Host, Reason: reason}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument+1))
 	switch {
 	case response.StatusCode != http.StatusOK:
-		return nil, &unreachedError{host: at.Host, reason: fmt.Sprintf("it answered HTTP %d", response.StatusCode), status: response.StatusCode}
+		return nil, &UnreachedError{Host: at.Host, Reason: fmt.Sprintf("it answered HTTP %d", response.StatusCode), Status: response.StatusCode}
 	case err != nil:
-		return nil, &unreachedError{host: at.Host, reason: "its answer broke off"}
+		return nil, &UnreachedError{Host: at.Host, Reason: "its answer broke off"}
 	case len(body) > maxDocument:
-		return nil, &unreachedError{host: at.Host, reason: "its answer is too large", status: http.StatusOK}
+		return nil, &UnreachedError{Host: at.Host, Reason: "its answer is too large", Status: http.StatusOK}
 	}
 	return body, nil
 }
 
 // affordLocked counts a fetch, if this minute has room for one.
-func (s *shelf) affordLocked(now time.Time) bool {
+func (s *Shelf) affordLocked(now time.Time) bool {
 	if elapsed(now, s.minute) >= time.Minute {
 		s.minute, s.spent = now, 0
 	}
@@ -197,7 +218,7 @@ func (s *shelf) affordLocked(now time.Time) bool {
 }
 
 // makeRoomLocked drops a document where there are too many: one that was never read, else the oldest.
-func (s *shelf) makeRoomLocked() {
+func (s *Shelf) makeRoomLocked() {
 	if len(s.kept) < maxDocuments {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ import (
 	"github.com/boatlift/boatlift/internal/registry"
 	"github.com/boatlift/boatlift/internal/render"
 	"github.com/boatlift/boatlift/internal/store"
+	"github.com/boatlift/boatlift/internal/trust"
 )
 
 func newServe() *cobra.Command {
@@ -78,13 +80,17 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(&listenError{bot.Listen, err}, socket.Close())
 	}
-	api := &dashboard.API{Store: db, Version: versionText(), Started: started, Senders: parts.senders, Now: db.Now, Log: log}
+	api := &dashboard.API{Store: db, Version: versionText(), Started: started, Senders: parts.senders, Now: db.Now, Log: log, Observe: count.delivered}
+	network, err := guarded(bot, api, log)
+	if err != nil {
+		return errors.Join(err, public.Close(), socket.Close())
+	}
 	admin := chi.NewRouter()
 	admin.Mount("/api/v1", api.Routes())
 	admin.Mount("/debug", middleware.Profiler()) // on the socket only
 	admin.Handle("/metrics", count.handler())
 	servers := []*server{
-		newServer("hooks", public, publicRoutes(parts.receiver, guarded(bot, api), count, db), log),
+		newServer("hooks", public, publicRoutes(parts.receiver, network, count, db), log),
 		newServer("commands", socket, admin, log),
 	}
 	work, stopWork := context.WithCancel(ctx)
@@ -260,15 +266,47 @@ func databaseURL(bot config.Bot) string {
 }
 
 // guarded is the API for those who have a token; nil where nobody has one.
-func guarded(bot config.Bot, api *dashboard.API) http.Handler {
-	if len(bot.Tokens) == 0 {
-		return nil
+func guarded(bot config.Bot, api *dashboard.API, log *slog.Logger) (http.Handler, error) {
+	if len(bot.Tokens) == 0 && len(bot.Pipelines) == 0 {
+		return nil, nil
+	}
+	jobs, err := believeJobs(bot.Pipelines)
+	if err != nil {
+		return nil, err
 	}
 	tokens := make([]dashboard.Token, len(bot.Tokens))
 	for i, t := range bot.Tokens {
-		tokens[i] = dashboard.Token{Name: t.Name, Role: dashboard.Role(t.Role), Secret: t.Token.Reveal()}
+		tokens[i] = dashboard.Token{Caller: dashboard.Caller{Name: t.Name, Role: dashboard.Role(t.Role), Push: t.Push}, Secret: t.Token.Reveal()}
 	}
-	return dashboard.NewGuard(tokens, api.Routes(), time.Now)
+	return dashboard.NewGuard(dashboard.GuardOptions{Tokens: tokens, Jobs: jobs, Log: log}, api.Routes()), nil
+}
+
+// believeJobs lets the jobs of pipelines in, each for what the lists of all pipelines that it fits allow.
+func believeJobs(pipelines []config.Pipeline) (dashboard.Prove, error) {
+	if len(pipelines) == 0 {
+		return nil, nil
+	}
+	list := make([]trust.Pipeline, len(pipelines))
+	for i, p := range pipelines {
+		list[i] = trust.Pipeline{Name: p.Name, Type: p.Type, Issuer: p.Issuer, Audience: p.Audience, Repositories: p.Repositories, Refs: p.Refs}
+	}
+	known, err := trust.NewPipelines(list, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, token string) (dashboard.Caller, error) {
+		job, err := known.Prove(ctx, token)
+		if err != nil {
+			return dashboard.Caller{}, err
+		}
+		caller := dashboard.Caller{Name: job.Repository + " (" + strings.Join(job.Pipelines, ", ") + ")", Role: dashboard.Pipeline}
+		for _, p := range pipelines {
+			if slices.Contains(job.Pipelines, p.Name) {
+				caller.Push = append(caller.Push, p.Push...)
+			}
+		}
+		return caller, nil
+	}, nil
 }
 
 func publicRoutes(receiver *hook.Receiver, api http.Handler, count *metrics, db *store.Store) http.Handler {

@@ -69,13 +69,15 @@ type Bot struct {
 	Workers    int           // 0: the default of package reconcile
 	Log        Log
 	Tokens     []Token
+	Pipelines  []Pipeline
 }
 
 // Token lets a program or a person in over the network.
 type Token struct {
 	Name  string // who it is, for the audit
-	Role  string // read, operate or override
+	Role  string // read, operate, override or push
 	Token Secret
+	Push  []image.Pattern // with role push: the images of which it may tell
 }
 
 // Registry is a registry whose pushes are heard.
@@ -176,6 +178,7 @@ func (b *botCheck) bot(file botFile) Bot {
 		bot.Registries = append(bot.Registries, b.registry(r, file.Forges))
 	}
 	bot.Tokens = b.tokens(file.Tokens)
+	bot.Pipelines = b.pipelines(file.Pipelines, bot.PublicURL)
 	b.names(file)
 	b.hosts(file)
 	return bot

@@ -91,7 +91,10 @@ func botText(bot Bot) string {
 		fmt.Fprintf(&b, "  app %d, key %s, secret %q\n", f.AppID, key, f.WebhookSecret.Reveal())
 	}
 	for _, token := range bot.Tokens {
-		fmt.Fprintf(&b, "token %s may %s with %q\n", token.Name, token.Role, token.Token.Reveal())
+		fmt.Fprintf(&b, "token %s may %s with %q %v\n", token.Name, token.Role, token.Token.Reveal(), token.Push)
+	}
+	for _, p := range bot.Pipelines {
+		fmt.Fprintf(&b, "pipeline %s of type %s by %q for %q: %v at %v may tell of %v\n", p.Name, p.Type, p.Issuer, p.Audience, p.Repositories, p.Refs, p.Push)
 	}
 	if !bot.Postgres.IsZero() {
 		fmt.Fprintf(&b, "postgres %q\n", bot.Postgres.Reveal())

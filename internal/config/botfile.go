@@ -10,6 +10,7 @@ type botFile struct {
 	Registries []registryEntry `json:"registries,omitempty" eg:"registries: [{name: acme, type: distribution, secret: env:REGISTRY_SECRET}]" jsonschema_description:"The registries whose pushes are heard, each at /hooks/NAME."`
 	Forges     []forgeEntry    `json:"forges,omitempty" eg:"forges: [{name: github, type: github, appID: 12345, privateKey: file:app.pem, webhookSecret: env:WEBHOOK_SECRET}]" jsonschema_description:"The forges where infra repositories are, each with its webhook at /hooks/NAME."`
 	Tokens     []tokenEntry    `json:"tokens,omitempty" eg:"tokens: [{name: release-managers, role: operate, token: env:OPERATE_TOKEN}]" jsonschema_description:"Who may ask the bot over the network, at /api/v1. None: only who can open its socket."`
+	Pipelines  []pipelineEntry `json:"pipelines,omitempty" eg:"pipelines: [{name: builds, type: github-actions, repositories: [acme/shop], images: [registry.acme.io/shop/*]}]" jsonschema_description:"Jobs of continuous integration that may call the bot at /api/v1 with the token that GitHub or GitLab gives them (OIDC)."`
 	Require    *requireEntry   `json:"require,omitempty" eg:"require: {merge: approved}" jsonschema_description:"What is asked of every infra repository: it can be stricter, never looser."`
 	Poll       span            `json:"poll,omitempty" eg:"poll: 10m" jsonschema:"default=10m" jsonschema_description:"How often a repository is looked at although nothing happened."`
 	Workers    number          `json:"workers,omitempty" eg:"workers: 4" jsonschema:"minimum=1,maximum=64,default=4" jsonschema_description:"How many repositories are worked on at once."`
@@ -32,9 +33,21 @@ type registryEntry struct {
 
 type tokenEntry struct {
 	object
-	Name  text         `json:"name" eg:"name: release-managers" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Who it is, for the audit."`
-	Role  text         `json:"role" eg:"role: read" jsonschema:"enum=read,enum=operate,enum=override" jsonschema_description:"What it may do: read, also operate (hold, lift, resume), also override the gate."`
-	Token secretSource `json:"token" eg:"token: env:OPERATE_TOKEN" jsonschema_description:"The bearer token, at least 20 characters: env:NAME or file:/path."`
+	Name   text         `json:"name" eg:"name: release-managers" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Who it is, for the audit."`
+	Role   text         `json:"role" eg:"role: read" jsonschema:"enum=read,enum=operate,enum=override,enum=push" jsonschema_description:"What it may do: read, also operate (hold, lift, resume), also override the gate. Or push: only tell of pushes of its images."`
+	Token  secretSource `json:"token" eg:"token: env:OPERATE_TOKEN" jsonschema_description:"The bearer token, at least 20 characters: env:NAME or file:/path."`
+	Images []text       `json:"images,omitempty" eg:"images: [registry.acme.io/shop/*]" jsonschema_description:"For role push: the images of which it may tell that they were pushed."`
+}
+
+type pipelineEntry struct {
+	object
+	Name         text   `json:"name" eg:"name: builds" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Who it is, for the log."`
+	Type         text   `json:"type" eg:"type: github-actions" jsonschema:"enum=github-actions,enum=gitlab-ci" jsonschema_description:"Whose jobs they are."`
+	Issuer       text   `json:"issuer,omitempty" eg:"issuer: https://gitlab.acme.io" jsonschema_description:"Who signs their tokens: https://HOST of a GitLab of your own, https://HOST/_services/token of a GitHub Enterprise Server. Default: github.com's, gitlab.com."`
+	Audience     text   `json:"audience,omitempty" eg:"audience: https://boatlift.acme.io" jsonschema_description:"For whom the tokens have to be. Default: publicURL."`
+	Repositories []text `json:"repositories" eg:"repositories: [acme/shop]" jsonschema_description:"Whose jobs: owner/name or group/project. * is any characters of one element, ** at the end any number of elements."`
+	Refs         []text `json:"refs,omitempty" eg:"refs: [refs/heads/main, refs/tags/*]" jsonschema_description:"On which branches and tags they have to run. Default: any."`
+	Images       []text `json:"images,omitempty" eg:"images: [registry.acme.io/shop/*]" jsonschema_description:"The images of which they may tell that they were pushed."`
 }
 
 type credentialsEntry struct {

@@ -1,16 +1,46 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/boatlift/boatlift/internal/image"
+)
 
 // leastToken is how long a token must be at least: 20 random letters and digits cannot be guessed.
 const leastToken = 20
+
+// rolePush is the role that may only tell of pushes.
+const rolePush = "push"
+
+// images checks patterns of images.
+func (b *botCheck) images(list []text) []image.Pattern {
+	var patterns []image.Pattern
+	for _, t := range list {
+		if !t.set {
+			continue
+		}
+		pattern, err := image.ParsePattern(t.value)
+		if err != nil {
+			b.add(t, "this is no pattern of images", "write an image's name without its tag, such as registry.acme.io/shop/web or registry.acme.io/shop/*; ** selects every image")
+			continue
+		}
+		patterns = append(patterns, pattern)
+	}
+	return patterns
+}
 
 // tokens checks who may ask the bot over the network.
 func (b *botCheck) tokens(entries []tokenEntry) []Token {
 	names, values := map[string]int{}, map[string]int{}
 	var tokens []Token
 	for _, e := range entries {
-		t := Token{Name: e.Name.value, Role: e.Role.value, Token: b.secret(e.Token, "token")}
+		t := Token{Name: e.Name.value, Role: e.Role.value, Token: b.secret(e.Token, "token"), Push: b.images(e.Images)}
+		switch given := e.given["images"]; {
+		case e.Role.value == rolePush && !given:
+			b.add(e.Role, "the role push lacks the images of which it may tell", "write images: [registry.acme.io/shop/*], or images: [\"**\"] for all")
+		case given && e.Role.set && e.Role.value != rolePush:
+			b.add(e.Role, "images belong to the role push, and this is another one", "leave images out: who may operate may tell of any image; or write role: push")
+		}
 		if line, twice := names[t.Name]; twice && e.Name.set {
 			b.add(e.Name, fmt.Sprintf("the name is taken, in line %d", line), "give each token its own name: the audit tells who did something by it")
 		}

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -12,9 +14,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/boatlift/boatlift/internal/image"
 )
 
-// Role is what somebody may do through the API. Each role includes those before it.
+// Role is what somebody may do through the API. Of read, operate and override each includes those before it; the others stand alone.
 type Role string
 
 // The roles. Override is for what goes against the gate.
@@ -22,44 +26,61 @@ const (
 	Read     Role = "read"
 	Operate  Role = "operate"
 	Override Role = "override"
+
+	Push     Role = "push"     // may tell of pushes of its images, and nothing else
+	Pipeline Role = "pipeline" // a job of continuous integration: may do what its lists say, and nothing else
 )
 
 func (r Role) rank() int { return slices.Index([]Role{Read, Operate, Override}, r) }
 
+// Caller is who asks over the network, and what it may do.
+type Caller struct {
+	Name string // for the audit and the log
+	Role Role
+	Push []image.Pattern // the images of which it may tell that they were pushed; who may operate may tell of all
+}
+
+// may tells whether the caller may do what needs a role.
+func (c Caller) may(needed Role) bool {
+	if needed == Push {
+		return len(c.Push) > 0 || c.Role.rank() >= Operate.rank()
+	}
+	return c.Role.rank() >= needed.rank()
+}
+
 // Token lets a program or a person in over the network.
 type Token struct {
-	Name   string // who it is, for the audit
-	Role   Role
+	Caller
 	Secret []byte // never empty
 }
 
-// asker is who asks, where the way in proves it.
-type asker struct {
-	name string
-	role Role
-}
+type callerKey struct{}
 
-type askerKey struct{}
+// callerOf is who asks, where the way in proves it. On the socket only those come in who may be anybody and may do everything.
+func callerOf(r *http.Request) (Caller, bool) {
+	c, ok := r.Context().Value(callerKey{}).(Caller)
+	return c, ok
+}
 
 // actor is who an audit entry names: the token's name where there is one, else what the request says, as on the socket only those come in
 // who may be anybody.
 func actor(r *http.Request, said string) string {
-	if a, ok := r.Context().Value(askerKey{}).(asker); ok {
-		return a.name
+	if c, ok := callerOf(r); ok {
+		return c.Name
 	}
 	return said
 }
 
 func role(r *http.Request) string {
-	if a, ok := r.Context().Value(askerKey{}).(asker); ok {
-		return string(a.role)
+	if c, ok := callerOf(r); ok {
+		return string(c.Role)
 	}
 	return string(Override)
 }
 
 // overNetwork tells whether the asker was let in by a token.
 func overNetwork(r *http.Request) bool {
-	_, ok := r.Context().Value(askerKey{}).(asker)
+	_, ok := callerOf(r)
 	return ok
 }
 
@@ -70,15 +91,32 @@ const (
 	mostPeers   = 4096 // addresses that are remembered
 )
 
-// Guard lets requests to the API in by bearer token. Reading needs the role read, every change operate.
+// Guard lets requests to the API in by bearer token: one of its own, or one that continuous integration gave to a job. Reading needs the
+// role read, telling of a push the role push, every other change operate.
 type Guard struct {
 	tokens []Token
 	sums   [][sha256.Size]byte
+	jobs   Prove
 	next   http.Handler
 	now    func() time.Time
+	log    *slog.Logger
 
-	mu    sync.Mutex
-	wrong map[string]*guesses
+	mu      sync.Mutex
+	wrong   map[string]*guesses
+	said    time.Time // when the log last told of a job that was refused
+	refused int       // how many there were since
+}
+
+// Prove proves whose job a token was given to. What its errors do is found by their methods: Forbidden() says that the job is proved, and
+// may not; RetryAfter() that it cannot be told now; Public() is what the job may be told.
+type Prove func(ctx context.Context, token string) (Caller, error)
+
+// GuardOptions are what a Guard is made of; the zero value lets nobody in.
+type GuardOptions struct {
+	Tokens []Token
+	Jobs   Prove            // nil: no jobs
+	Now    func() time.Time // nil: time.Now
+	Log    *slog.Logger     // nil: discards
 }
 
 type guesses struct {
@@ -86,10 +124,16 @@ type guesses struct {
 	since time.Time
 }
 
-// NewGuard guards a handler. Without tokens it lets nobody in.
-func NewGuard(tokens []Token, next http.Handler, now func() time.Time) *Guard {
-	g := &Guard{tokens: tokens, next: next, now: now, wrong: map[string]*guesses{}}
-	for _, t := range tokens {
+// NewGuard guards a handler.
+func NewGuard(o GuardOptions, next http.Handler) *Guard {
+	g := &Guard{tokens: o.Tokens, jobs: o.Jobs, next: next, now: o.Now, log: o.Log, wrong: map[string]*guesses{}}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	for _, t := range o.Tokens {
 		g.sums = append(g.sums, sha256.Sum256(t.Secret))
 	}
 	return g
@@ -97,6 +141,39 @@ func NewGuard(tokens []Token, next http.Handler, now func() time.Time) *Guard {
 
 // ServeHTTP implements http.Handler.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	caller, ok := Caller{}, false
+	if bearer && g.jobs != nil && strings.Count(given, ".") == 2 { // nobody can guess one, so that guesses are not counted
+		if caller, ok = g.find(given); !ok {
+			var err error
+			if caller, err = g.jobs(r.Context(), given); err != nil {
+				g.refuseJob(w, r, err)
+				return
+			}
+		}
+	} else if caller, ok = g.byToken(w, r, given, bearer); !ok {
+		return
+	}
+	if needed := neededFor(r); !caller.may(needed) {
+		refuse(w, http.StatusForbidden, caller.Name+" has the role "+string(caller.Role)+", and this needs "+string(needed), "use a token with that role")
+		return
+	}
+	g.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+}
+
+// neededFor is the role that a request needs.
+func neededFor(r *http.Request) Role {
+	switch {
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		return Read
+	case strings.HasSuffix(r.URL.Path, pushesPath):
+		return Push
+	}
+	return Operate
+}
+
+// byToken finds whose token it is, and answers where it is nobody's.
+func (g *Guard) byToken(w http.ResponseWriter, r *http.Request, given string, bearer bool) (Caller, bool) {
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		peer = r.RemoteAddr
@@ -104,29 +181,59 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if wait := g.blocked(peer); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 		refuse(w, http.StatusTooManyRequests, "too many wrong tokens from this address", "wait a minute")
-		return
+		return Caller{}, false
 	}
-	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	t, ok := g.find(given)
+	caller, ok := g.find(given)
 	if !bearer || !ok {
 		g.guessed(peer)
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(w, http.StatusUnauthorized, "the token is missing or wrong", "set BOATLIFT_TOKEN to a token of tokens: in boatlift.yaml")
-		return
+		return Caller{}, false
 	}
-	needed := Read
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		needed = Operate
+	return caller, true
+}
+
+// refuseJob answers a job that is not let in, and logs why, once in ten seconds at most: anybody can bring that about.
+func (g *Guard) refuseJob(w http.ResponseWriter, r *http.Request, err error) {
+	if more, due := g.due(); due {
+		g.log.Warn("a job's token is refused", "path", r.URL.Path, "reason", err.Error(), "more", more)
 	}
-	if t.Role.rank() < needed.rank() {
-		refuse(w, http.StatusForbidden, "the token "+t.Name+" has the role "+string(t.Role)+", and this needs "+string(needed), "use a token with that role")
-		return
+	say := "the token is not one of a pipeline that may ask here"
+	var public interface{ Public() string }
+	if errors.As(err, &public) {
+		say = public.Public()
 	}
-	g.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), askerKey{}, asker{t.Name, t.Role})))
+	var later interface{ RetryAfter() time.Duration }
+	var forbidden interface{ Forbidden() bool }
+	switch {
+	case errors.As(err, &later):
+		w.Header().Set("Retry-After", strconv.Itoa(int(later.RetryAfter()/time.Second)+1))
+		refuse(w, http.StatusServiceUnavailable, "it cannot be told now whose token this is", "try again")
+	case errors.As(err, &forbidden) && forbidden.Forbidden():
+		refuse(w, http.StatusForbidden, say, "look at pipelines: in boatlift.yaml; the bot's log has the details")
+	default:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		refuse(w, http.StatusUnauthorized, say, "look at pipelines: in boatlift.yaml; the bot's log has the details")
+	}
+}
+
+// quiet is how long nothing more is said about what anybody can bring about.
+const quiet = 10 * time.Second
+
+func (g *Guard) due() (more int, due bool) {
+	now := g.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if since := now.Sub(g.said); !g.said.IsZero() && since >= 0 && since < quiet {
+		g.refused++
+		return 0, false
+	}
+	more, g.said, g.refused = g.refused, now, 0
+	return more, true
 }
 
 // find compares with every token, all of them every time, so that the time taken tells nothing.
-func (g *Guard) find(given string) (Token, bool) {
+func (g *Guard) find(given string) (Caller, bool) {
 	sum := sha256.Sum256([]byte(given))
 	found := -1
 	for i := range g.sums {
@@ -135,9 +242,9 @@ func (g *Guard) find(given string) (Token, bool) {
 		}
 	}
 	if found < 0 || given == "" {
-		return Token{}, false
+		return Caller{}, false
 	}
-	return g.tokens[found], true
+	return g.tokens[found].Caller, true
 }
 
 func (g *Guard) blocked(peer string) time.Duration {

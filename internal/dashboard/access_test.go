@@ -1,23 +1,72 @@
 package dashboard
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/boatlift/boatlift/internal/image"
 )
 
 func guarded(now func() time.Time) *Guard {
 	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(actor(r, "somebody else") + " as " + role(r)))
 	})
-	return NewGuard([]Token{
-		{Name: "grafana", Role: Read, Secret: []byte("read-secret")}, {Name: "release manager", Role: Operate, Secret: []byte("operate-secret")},
-	}, echo, now)
+	return NewGuard(GuardOptions{Now: now, Jobs: believe, Tokens: []Token{
+		{Caller{Name: "grafana", Role: Read}, []byte("read-secret")},
+		{Caller{Name: "release manager", Role: Operate}, []byte("operate-secret")},
+		{Caller{Name: "jenkins", Role: Push, Push: patterns("registry.acme.io/shop/*")}, []byte("push-secret")},
+	}}, echo)
+}
+
+func patterns(texts ...string) (list []image.Pattern) {
+	for _, text := range texts {
+		p, err := image.ParsePattern(text)
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// jobError is why a job is not let in.
+type jobError struct{ forbidden bool }
+
+func (e *jobError) Error() string   { return "inner reason" }
+func (e *jobError) Forbidden() bool { return e.forbidden }
+func (e *jobError) Public() string  { return "outer reason" }
+
+// laterError says that it cannot be told now.
+type laterError struct{}
+
+func (*laterError) Error() string             { return "the issuer is down" }
+func (*laterError) RetryAfter() time.Duration { return 10 * time.Second }
+
+// believe takes tokens that say what becomes of them.
+func believe(_ context.Context, token string) (Caller, error) {
+	switch token {
+	case "a.job.token":
+		return Caller{Name: "acme/shop (builds)", Role: Pipeline, Push: patterns("registry.acme.io/shop/*")}, nil
+	case "a.forbidden.job":
+		return Caller{}, &jobError{true}
+	case "a.later.job":
+		return Caller{}, &laterError{}
+	}
+	return Caller{}, &jobError{}
 }
 
 func ask(g *Guard, method, token, peer string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, "/api/v1/status", nil)
+	return askAt(g, method, "/api/v1/status", token, peer)
+}
+
+func askAt(g *Guard, method, path, token, peer string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
 	r.RemoteAddr = peer + ":1234"
 	if token != "" {
 		r.Header.Set("Authorization", token)
@@ -82,5 +131,52 @@ func TestManyGuessersDoNotFillTheMemory(t *testing.T) {
 	}
 	if len(g.wrong) > mostPeers {
 		t.Errorf("%d addresses are remembered, want at most %d", len(g.wrong), mostPeers)
+	}
+}
+
+func TestWhoTellsOfPushesMayDoNothingElse(t *testing.T) {
+	for _, tc := range []struct {
+		method, path, token string
+		want                int
+	}{
+		{"POST", "/api/v1/pushes", "push-secret", 200},
+		{"POST", "/api/v1/pushes", "a.job.token", 200},
+		{"POST", "/api/v1/pushes", "operate-secret", 200},
+		{"POST", "/api/v1/pushes", "read-secret", 403},
+		{"GET", "/api/v1/pushes", "push-secret", 403},
+		{"GET", "/api/v1/status", "push-secret", 403},
+		{"GET", "/api/v1/status", "a.job.token", 403},
+		{"POST", "/api/v1/holds", "push-secret", 403},
+		{"POST", "/api/v1/holds", "a.job.token", 403},
+		{"POST", "/api/v1/pushes/x", "a.job.token", 403},
+		{"POST", "/api/v1/pushes", "a.forbidden.job", 403},
+		{"POST", "/api/v1/pushes", "a.forged.job", 401},
+		{"POST", "/api/v1/pushes", "a.later.job", 503},
+	} {
+		answer := askAt(guarded(time.Now), tc.method, tc.path, "Bearer "+tc.token, "192.0.2.1")
+		if answer.Code != tc.want || strings.Contains(answer.Body.String(), "inner") {
+			t.Errorf("%s %s with %q is answered %d %s, want %d", tc.method, tc.path, tc.token, answer.Code, answer.Body, tc.want)
+		}
+		if tc.want == http.StatusServiceUnavailable && answer.Header().Get("Retry-After") == "" {
+			t.Error("it is not said when to try again")
+		}
+	}
+}
+
+func TestRefusedJobsAreLoggedNowAndThenWithoutTheirTokens(t *testing.T) {
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	var log bytes.Buffer
+	g := guarded(func() time.Time { return now })
+	g.log = slog.New(slog.NewTextHandler(&log, nil))
+	for range 50 {
+		ask(g, "GET", "Bearer a.forged.job", "192.0.2.1")
+	}
+	now = now.Add(quiet)
+	ask(g, "GET", "Bearer a.forged.job", "192.0.2.1")
+	if text := log.String(); strings.Count(text, "inner reason") != 2 || !strings.Contains(text, "more=49") || strings.Contains(text, "forged") {
+		t.Errorf("the log is\n%s", text)
+	}
+	if got := ask(g, "GET", "Bearer read-secret", "192.0.2.1").Code; got != 200 {
+		t.Errorf("a token from the same address is answered %d: nobody can guess a job's, so that they do not count as guesses", got)
 	}
 }

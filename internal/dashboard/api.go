@@ -22,6 +22,8 @@ type API struct {
 	Senders []string         // paths of the endpoints: /hooks/NAME
 	Now     func() time.Time // default time.Now
 	Log     *slog.Logger     // default discards
+	// Observe is told of every push that was told of, as of a webhook; may be nil.
+	Observe func(sender string, outcome store.Outcome)
 }
 
 // Problem is an answer that is not what was asked for.
@@ -44,6 +46,7 @@ func (a *API) Routes() chi.Router {
 	mux.Post("/holds", answer(a, a.hold))
 	mux.Post("/lifts", answer(a, a.lift))
 	mux.Post("/resumes", answer(a, a.resume))
+	mux.Post(pushesPath, answer(a, a.pushed))
 	unknown := answer(a, func(r *http.Request) (any, error) {
 		return nil, &Problem{
 			Message: "the bot knows no " + r.Method + " " + r.URL.Path,
@@ -69,12 +72,18 @@ func answer(a *API, do func(*http.Request) (any, error)) http.HandlerFunc {
 		var text []byte
 		if err == nil {
 			result = found
+			if s, ok := found.(interface{ status() int }); ok {
+				status = s.status()
+			}
 			text, err = encode(result)
 		}
 		if err != nil {
 			p := problemOf(r, err)
 			if p.Status >= http.StatusInternalServerError && r.Context().Err() == nil && a.Log != nil {
 				a.Log.Error("answer a command", "path", r.URL.Path, "error", err)
+			}
+			if p.Status == http.StatusServiceUnavailable {
+				w.Header().Set("Retry-After", "5")
 			}
 			status = p.Status
 			if text, err = encode(p); err != nil {

@@ -323,9 +323,10 @@ func TestAPersonsHoldOutlivesResume(t *testing.T) {
 func TestATokenNamesTheActor(t *testing.T) {
 	s := newScene(t)
 	s.two()
-	guard := dashboard.NewGuard([]dashboard.Token{
-		{Name: "pipeline", Role: dashboard.Operate, Secret: []byte("secret")}, {Name: "screen", Role: dashboard.Read, Secret: []byte("other")},
-	}, s.api.Routes(), s.api.Now)
+	guard := dashboard.NewGuard(dashboard.GuardOptions{Tokens: []dashboard.Token{
+		{Caller: dashboard.Caller{Name: "pipeline", Role: dashboard.Operate}, Secret: []byte("secret")},
+		{Caller: dashboard.Caller{Name: "screen", Role: dashboard.Read}, Secret: []byte("other")},
+	}}, s.api.Routes())
 	post := func(path, token string, body any) int {
 		text, err := json.Marshal(body)
 		must(t, err)

@@ -42,15 +42,18 @@ type Job struct {
 
 // RefusedError reports a token that was not proved, or a job that is not on the list.
 type RefusedError struct {
-	Reason    string // for operators
-	Tell      string // for whoever sent it
-	Forbidden bool   // it is proved whose job it is, and that one may not
+	Reason string // for operators
+	Tell   string // for whoever sent it
+	Proved bool   // it is proved whose job it is: that one may not
 }
 
 func (e *RefusedError) Error() string { return e.Reason }
 
 // Public is what may be told to whoever sent the token.
 func (e *RefusedError) Public() string { return e.Tell }
+
+// Forbidden tells that it is proved whose job it is, and that one may not.
+func (e *RefusedError) Forbidden() bool { return e.Proved }
 
 // Permanent tells that the same token will never be taken.
 func (e *RefusedError) Permanent() bool { return true }
@@ -204,9 +207,9 @@ func (j Job) listed(candidates []Pipeline) (Job, error) {
 	case len(j.Pipelines) > 0:
 		return j, nil
 	case known:
-		return Job{}, &RefusedError{Reason: "its ref " + quoted(j.Ref) + " of " + quoted(j.Repository) + " is that of no pipeline", Tell: tell, Forbidden: true}
+		return Job{}, &RefusedError{Reason: "its ref " + quoted(j.Ref) + " of " + quoted(j.Repository) + " is that of no pipeline", Tell: tell, Proved: true}
 	}
-	return Job{}, &RefusedError{Reason: "its repository " + quoted(j.Repository) + " is that of no pipeline", Tell: tell, Forbidden: true}
+	return Job{}, &RefusedError{Reason: "its repository " + quoted(j.Repository) + " is that of no pipeline", Tell: tell, Proved: true}
 }
 
 // CheckPattern checks a pattern for repositories or refs.

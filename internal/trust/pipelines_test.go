@@ -110,7 +110,7 @@ func TestWhatIsNotProvedIsRefused(t *testing.T) {
 			if !errors.As(err, &refused) {
 				t.Fatalf("Prove() = %+v, %v; want it refused", job, err)
 			}
-			if refused.Forbidden != c.forbidden || !strings.Contains(refused.Reason, c.says) || refused.Tell == "" {
+			if refused.Forbidden() != c.forbidden || !strings.Contains(refused.Reason, c.says) || refused.Tell == "" {
 				t.Errorf("refused as %+v; want %q, forbidden %v", refused, c.says, c.forbidden)
 			}
 			for _, part := range strings.Split(c.token, ".") {

@@ -124,7 +124,7 @@ func checkSenders(bot config.Bot) error {
 		if r.Webhook != "" {
 			continue // proved by its forge
 		}
-		if _, err := makeSender(r, r.Secret.Reveal()); err != nil {
+		if _, err := makeSender(r, r.Secrets); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -198,7 +198,7 @@ func setupHook(cmd *cobra.Command, file, name string, showSecret bool) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "The pushes of %s come through the webhook of the App of %s: subscribe the App to the event registry_package, and give it Packages: read.\n", r.Name, r.Webhook)
 			return err
 		}
-		sender, err := makeSender(r, r.Secret.Reveal())
+		sender, err := makeSender(r, r.Secrets)
 		if err != nil {
 			return &configError{err}
 		}
@@ -208,7 +208,7 @@ func setupHook(cmd *cobra.Command, file, name string, showSecret bool) error {
 		}
 		secret := "THE-SECRET-OF-" + strings.ToUpper(r.Name)
 		if showSecret {
-			secret = string(r.Secret.Reveal())
+			secret = string(r.Secrets.First().Reveal())
 		}
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(sender.Setup(registry.Guide{Name: r.Name, URL: base + "/hooks/" + r.Name, Secret: secret}), "\n"))
 		return err

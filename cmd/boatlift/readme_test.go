@@ -740,6 +740,7 @@ func TestReadmePermissions(t *testing.T) {
 	needs := map[string]string{ // from GitHub's "Permissions required for GitHub Apps"; empty: the App asks as itself
 		"Apps.Get": "", "Apps.GetInstallation": "", "Apps.FindRepositoryInstallation": "", "Apps.ListInstallations": "",
 		"Apps.ListHookDeliveries": "", "Apps.RedeliverHookDelivery": "",
+		"Repositories.ListByAuthenticatedUser": "", "Repositories.CreateStatus": "", // by a token only; what that needs is told beside it
 		"Apps.ListRepos": "Metadata read", "Repositories.GetByID": "Metadata read", "Repositories.GetPermissionLevel": "Metadata read", "Users.Get": "Metadata read",
 		"Checks.ListCheckRunsForRef": "Checks write", "Checks.CreateCheckRun": "Checks write", "Checks.UpdateCheckRun": "Checks write",
 		"Repositories.ListDeployments": "Deployments read", "Repositories.ListDeploymentStatuses": "Deployments read",

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,16 +52,19 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	if err != nil {
 		return &configError{&fileError{file, strings.TrimPrefix(err.Error(), "open "+file+": "), "write one, or name it with --config; boatlift schema bot describes it"}}
 	}
-	bot, err := config.ParseBot(file, text, environ(file))
+	log := slog.New(slog.DiscardHandler)
+	env := environ(file)
+	env.Renewed = func(key string, err error) { tellRenewed(log, key, err) }
+	bot, err := config.ParseBot(file, text, env)
 	if err != nil {
 		return &configError{err}
 	}
-	log := newLogger(stderr, bot.Log)
+	log = newLogger(stderr, bot.Log)
 	started := time.Now()
 	if err := os.MkdirAll(bot.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	db, err := store.Open(ctx, databaseURL(bot), store.Options{Logger: log})
+	db, err := store.Open(ctx, databaseURL(bot), store.Options{Logger: log, Password: databasePassword(bot)})
 	if err != nil {
 		return err
 	}
@@ -183,22 +187,55 @@ func join(bot config.Bot, db *store.Store, count *metrics, log *slog.Logger) (*p
 	return p, err
 }
 
+// tellRenewed logs that a secret was replaced in its file, or was meant to be.
+func tellRenewed(log *slog.Logger, key string, err error) {
+	if err != nil {
+		log.Warn("a secret was changed to what cannot be used; the last one is used on", "key", key, "reason", err)
+		return
+	}
+	log.Info("a secret was changed, and the new one is used", "key", key)
+}
+
 func makeForges(bot config.Bot, count *metrics, log *slog.Logger) (map[string]forge.Forge, map[string]forge.Webhook, map[string][]byte, error) {
 	forges, webhooks, keys := map[string]forge.Forge{}, map[string]forge.Webhook{}, map[string][]byte{}
 	for _, f := range bot.Forges {
-		hub, err := github.New(github.Options{
-			AppID: f.AppID, PrivateKey: f.PrivateKey.Reveal, BaseURL: f.URL, Logger: log, Name: f.Name,
-			WebhookSecrets: func() [][]byte { return [][]byte{f.WebhookSecret.Reveal()} }, Observe: count.requested(f.Name),
-		})
+		hub, err := makeForge(f, count.requested(f.Name), log)
 		if err != nil {
-			return nil, nil, nil, fmt.Errorf("forge %s: %w", f.Name, err)
+			return nil, nil, nil, err
 		}
 		forges[f.Name], webhooks[f.Name] = hub, hub
-		// The key that signs markers follows from the App's own, so that it outlives the data directory.
-		sum := sha256.Sum256(append([]byte("boatlift marker key\n"), f.PrivateKey.Reveal()...))
-		keys[f.Name] = sum[:]
+		keys[f.Name] = markerKey(f)
 	}
 	return forges, webhooks, keys, nil
+}
+
+// makeForge makes the adapter of a forge. It sends nothing yet.
+func makeForge(f config.Forge, observe func(github.Request), log *slog.Logger) (*github.Forge, error) {
+	options := github.Options{
+		AppID: f.AppID, WebhookSecrets: f.WebhookSecrets.Reveal, BaseURL: f.URL, Logger: log, Name: f.Name, Observe: observe, Only: f.Repositories,
+	}
+	if f.Token.IsZero() {
+		options.PrivateKey = f.PrivateKey.Reveal
+	} else {
+		options.Token = f.Token.Reveal
+	}
+	hub, err := github.New(options)
+	if err != nil {
+		return nil, fmt.Errorf("forge %s: %w", f.Name, err)
+	}
+	return hub, nil
+}
+
+// markerKey is the key that signs markers. It follows from the forge's own secret that is changed least often, so that it outlives the data
+// directory. While a process runs it stays: a marker of an old key is only not believed where the database was lost, and then the bot only
+// observes.
+func markerKey(f config.Forge) []byte {
+	secret := f.PrivateKey.Reveal()
+	if !f.Token.IsZero() {
+		secret = f.WebhookSecrets.First().Reveal()
+	}
+	sum := sha256.Sum256(append([]byte("boatlift marker key\n"), secret...))
+	return sum[:]
 }
 
 func makeRegistryClient(bot config.Bot) (*registry.Client, error) {
@@ -208,7 +245,7 @@ func makeRegistryClient(bot config.Bot) (*registry.Client, error) {
 			continue
 		}
 		if r.Username != "" {
-			opts.Credentials[r.Host] = registry.Credential{Username: r.Username, Password: string(r.Password.Reveal())}
+			opts.Credentials[r.Host] = registry.Credential{Username: r.Username, Renewed: r.Password.Reveal}
 		}
 		if r.Insecure {
 			opts.PlainHTTP = append(opts.PlainHTTP, r.Host)
@@ -223,13 +260,13 @@ func makeEndpoints(bot config.Bot, webhooks map[string]forge.Webhook) ([]hook.En
 	var endpoints []hook.Endpoint
 	through := map[string]*registry.Sender{}
 	for _, r := range bot.Registries {
-		secret := r.Secret.Reveal()
+		secrets := r.Secrets
 		for _, f := range bot.Forges {
 			if r.Webhook != "" && f.Name == r.Webhook {
-				secret = f.WebhookSecret.Reveal()
+				secrets = f.WebhookSecrets
 			}
 		}
-		sender, err := makeSender(r, secret)
+		sender, err := makeSender(r, secrets)
 		if err != nil {
 			return nil, err
 		}
@@ -246,12 +283,12 @@ func makeEndpoints(bot config.Bot, webhooks map[string]forge.Webhook) ([]hook.En
 }
 
 // makeSender makes the endpoint of a registry as boatlift.yaml describes it.
-func makeSender(r config.Registry, secret []byte) (registry.Sender, error) {
+func makeSender(r config.Registry, secrets config.Secrets) (registry.Sender, error) {
 	kind, err := registry.Lookup(r.Type)
 	if err != nil {
 		return registry.Sender{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
-	sender, err := registry.NewSender(kind, registry.Endpoint{Host: r.Host, Secret: secret, Settings: r.Settings})
+	sender, err := registry.NewSender(kind, registry.Endpoint{Host: r.Host, Secrets: secrets.Reveal, Settings: r.Settings})
 	if err != nil {
 		return registry.Sender{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
@@ -265,6 +302,26 @@ func databaseURL(bot config.Bot) string {
 	return string(bot.Postgres.Reveal())
 }
 
+// databasePassword gives the password of the database's URL as it is now, for every new connection; nil where the URL is not a secret.
+func databasePassword(bot config.Bot) func(context.Context) (string, error) {
+	if bot.Postgres.IsZero() {
+		return nil
+	}
+	if u, err := url.Parse(databaseURL(bot)); err != nil || u.User == nil {
+		return nil
+	} else if _, has := u.User.Password(); !has {
+		return nil
+	}
+	return func(context.Context) (string, error) {
+		u, err := url.Parse(databaseURL(bot))
+		if err != nil {
+			return "", errors.New("what database names is no URL any more") // the parser's error would quote it
+		}
+		password, _ := u.User.Password()
+		return password, nil
+	}
+}
+
 // guarded is the API for those who have a token; nil where nobody has one.
 func guarded(bot config.Bot, api *dashboard.API, log *slog.Logger) (http.Handler, error) {
 	if len(bot.Tokens) == 0 && len(bot.Pipelines) == 0 {
@@ -276,7 +333,7 @@ func guarded(bot config.Bot, api *dashboard.API, log *slog.Logger) (http.Handler
 	}
 	tokens := make([]dashboard.Token, len(bot.Tokens))
 	for i, t := range bot.Tokens {
-		tokens[i] = dashboard.Token{Caller: dashboard.Caller{Name: t.Name, Role: dashboard.Role(t.Role), Push: t.Push}, Secret: t.Token.Reveal()}
+		tokens[i] = dashboard.Token{Caller: dashboard.Caller{Name: t.Name, Role: dashboard.Role(t.Role), Push: t.Push}, Secret: t.Token.Reveal}
 	}
 	return dashboard.NewGuard(dashboard.GuardOptions{Tokens: tokens, Jobs: jobs, Log: log}, api.Routes()), nil
 }

@@ -39,6 +39,23 @@ type Environ struct {
 	RegistryTypes []string                          // what a registry's type may be
 	NoSecret      []string                          // types of which some prove themselves without a secret of ours
 	Policies      PolicyChecker                     // checks require.policies; nil: those that ship with the bot are known
+	Now           func() time.Time                  // nil: time.Now
+	// Renewed is told, by the key in the file, of a secret whose file was changed while it is in use; with an error where what is in the
+	// file now cannot be used, and the last one is used on. It is called by whoever uses the secret; nil: nobody is told.
+	Renewed func(key string, err error)
+}
+
+func (e Environ) now() time.Time {
+	if e.Now == nil {
+		return time.Now()
+	}
+	return e.Now()
+}
+
+func (e Environ) renewed(key string, err error) {
+	if e.Renewed != nil {
+		e.Renewed(key, err)
+	}
 }
 
 func (e Environ) getenv(name string) (string, bool) {
@@ -83,21 +100,24 @@ type Token struct {
 // Registry is a registry whose pushes are heard.
 type Registry struct {
 	Name, Type string
-	Host       string // as images name it; empty: what webhooks say, or the type's own
-	Secret     Secret // proves its webhooks; none where Webhook is set
-	Webhook    string // the name of the forge by whose webhook its pushes come; empty: its own, at /hooks/Name
-	Username   string // empty: no credentials
+	Host       string  // as images name it; empty: what webhooks say, or the type's own
+	Secrets    Secrets // prove its webhooks; none where Webhook is set
+	Webhook    string  // the name of the forge by whose webhook its pushes come; empty: its own, at /hooks/Name
+	Username   string  // empty: no credentials
 	Password   Secret
 	Insecure   bool              // the host is asked without TLS
 	Settings   map[string]string // what the type needs besides
 }
 
-// Forge is a GitHub App.
+// Forge is a GitHub App, or an account by its personal access token.
 type Forge struct {
-	Name, Type                string
-	AppID                     int64
-	PrivateKey, WebhookSecret Secret
-	URL                       string // root of the API; empty: github.com
+	Name, Type     string
+	AppID          int64
+	PrivateKey     Secret
+	Token          Secret   // instead of AppID and PrivateKey
+	Repositories   []string // that Token is narrowed to: acme/infra or acme/*; none: all
+	WebhookSecrets Secrets
+	URL            string // root of the API; empty: github.com
 }
 
 // Log says what is logged, and how.
@@ -323,12 +343,16 @@ func (b *botCheck) forge(f forgeEntry) Forge {
 	default:
 		b.add(f.Type, "type has no such value", choice(f.Type.value, []string{github}))
 	}
+	b.wayIn(f)
 	if f.AppID.set && f.AppID.value < 1 {
 		b.add(f.AppID, "appID is no App's number", "write the App ID that the App's settings show, as appID: 12345")
 	}
 	forge := Forge{
-		Name: f.Name.value, Type: f.Type.value, AppID: f.AppID.value, URL: b.address(f.URL, "url", false),
-		PrivateKey: b.secret(f.PrivateKey, "privateKey"), WebhookSecret: b.secret(f.WebhookSecret, "webhookSecret"),
+		Name: f.Name.value, Type: f.Type.value, AppID: f.AppID.value, URL: b.api(f.URL), Repositories: b.narrowed(f.Repositories),
+		PrivateKey: b.secret(f.PrivateKey, "privateKey"), Token: b.secret(f.Token, "token"), WebhookSecrets: b.secrets(f.WebhookSecret, "webhookSecret"),
+	}
+	if strings.ContainsFunc(string(forge.Token.Reveal()), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		b.add(f.Token, "token is no token: it has blanks, or letters that no token has", "let the file or variable hold the token alone")
 	}
 	if !forge.PrivateKey.IsZero() {
 		if block, _ := pem.Decode(forge.PrivateKey.Reveal()); block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {
@@ -336,6 +360,56 @@ func (b *botCheck) forge(f forgeEntry) Forge {
 		}
 	}
 	return forge
+}
+
+// wayIn checks that an entry says in exactly one way how to get in.
+func (b *botCheck) wayIn(f forgeEntry) {
+	app, token := f.AppID.line > 0 || f.PrivateKey.line > 0, f.Token.line > 0
+	switch {
+	case app && token:
+		b.add(f.Token, "token and appID exclude each other", "keep appID and privateKey of a GitHub App, or token alone")
+	case !app && !token && f.isMap:
+		b.add(f, "appID and privateKey are missing, or token", "write appID: 12345 and privateKey: file:/etc/boatlift/app.pem of a GitHub App; or token: env:GITHUB_TOKEN, a personal access token")
+	case app && f.AppID.line == 0:
+		b.add(f, "appID is missing", "write appID: 12345")
+	case app && f.PrivateKey.line == 0:
+		b.add(f, "privateKey is missing", "write privateKey: file:/etc/boatlift/app.pem")
+	}
+	if f.given["repositories"] && len(f.Repositories) == 0 && len(b.all) == 0 {
+		b.add(f, "repositories names none", "write repositories: [owner/name], or leave the key out for all that the token may write to")
+	}
+	if len(f.Repositories) > 0 && !token && app {
+		b.add(f.Repositories[0], "repositories narrows a token; an App reaches those that it is installed on", "leave repositories out, and choose them where the App is installed")
+	}
+}
+
+// api is the root of a forge's API. It must be one from which the addresses of GraphQL, git and pages follow.
+func (b *botCheck) api(t text) string {
+	before := len(b.all)
+	address := b.address(t, "url", false)
+	u, err := url.Parse(address)
+	if !t.set || len(b.all) > before || err != nil {
+		return address
+	}
+	path := strings.TrimRight(u.Path, "/")
+	if !strings.HasSuffix(path, "/api/v3") && (path != "" || !strings.HasPrefix(u.Host, "api.")) {
+		b.add(t, "url is not the root of an API", "write url: https://HOST/api/v3 for an Enterprise Server, or https://api.SUBDOMAIN.ghe.com")
+	}
+	return address
+}
+
+var repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}/([A-Za-z0-9._-]{1,100}|\*)$`)
+
+// narrowed are the repositories that a token is narrowed to.
+func (b *botCheck) narrowed(names []text) []string {
+	var list []string
+	for _, name := range names {
+		if name.set && !repositoryPattern.MatchString(name.value) {
+			b.add(name, "that is no repository", "write owner/name, or owner/* for all of an owner")
+		}
+		list = append(list, name.value)
+	}
+	return list
 }
 
 func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
@@ -347,7 +421,7 @@ func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
 		b.add(r.Type, "type has no such value", right)
 	}
 	out := Registry{
-		Name: r.Name.value, Type: r.Type.value, Host: b.host(r.Host), Webhook: r.Webhook.value, Insecure: r.Insecure.value, Secret: b.secret(r.Secret, "secret"),
+		Name: r.Name.value, Type: r.Type.value, Host: b.host(r.Host), Webhook: r.Webhook.value, Insecure: r.Insecure.value, Secrets: b.secrets(r.Secret, "secret"),
 		Settings: r.Settings.values,
 	}
 	const ghcr = "ghcr"

@@ -26,7 +26,7 @@ func environ(t testing.TB) Environ {
 	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	variables := map[string]string{
 		"REGISTRY_SECRET": "registry secret\n", "REGISTRY_PASSWORD": "registry password", "WEBHOOK_SECRET": " webhook secret \r\n",
-		"APP_KEY": string(private), "EMPTY": "", "BLANK": " \t\n",
+		"APP_KEY": string(private), "GITHUB_TOKEN": "github_pat_11ABCDEFG0_of-a-test", "EMPTY": "", "BLANK": " \t\n",
 		"DATABASE_URL": "postgres://boatlift:password@db/boatlift", "LONG_TOKEN": "twenty-and-more-characters\n",
 	}
 	files := map[string]string{
@@ -82,13 +82,13 @@ func botText(bot Bot) string {
 	fmt.Fprintf(&b, "listen %s\npublic URL %s\ndatabase %s\ndata %s\n", bot.Listen, bot.PublicURL, bot.Database, bot.DataDir)
 	for _, r := range bot.Registries {
 		fmt.Fprintf(&b, "registry %s of type %s at %q\n", r.Name, r.Type, r.Host)
-		fmt.Fprintf(&b, "  secret %q, webhook %q\n", r.Secret.Reveal(), r.Webhook)
+		fmt.Fprintf(&b, "  secret %q, webhook %q\n", r.Secrets.Reveal(), r.Webhook)
 		fmt.Fprintf(&b, "  user %q %q, insecure %t\n", r.Username, r.Password.Reveal(), r.Insecure)
 	}
 	for _, f := range bot.Forges {
 		key, _, _ := strings.Cut(string(f.PrivateKey.Reveal()), "\n")
 		fmt.Fprintf(&b, "forge %s of type %s at %q\n", f.Name, f.Type, f.URL)
-		fmt.Fprintf(&b, "  app %d, key %s, secret %q\n", f.AppID, key, f.WebhookSecret.Reveal())
+		fmt.Fprintf(&b, "  app %d, key %s, token %q for %q, secrets %q\n", f.AppID, key, f.Token.Reveal(), f.Repositories, f.WebhookSecrets.Reveal())
 	}
 	for _, token := range bot.Tokens {
 		fmt.Fprintf(&b, "token %s may %s with %q %v\n", token.Name, token.Role, token.Token.Reveal(), token.Push)

@@ -23,7 +23,7 @@ type registryEntry struct {
 	Name        text              `json:"name" eg:"name: acme" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Its webhook is /hooks/NAME. Unique among registries and forges."`
 	Type        text              `json:"type" eg:"type: distribution" jsonschema_description:"What the registry is, as distribution or ghcr. It decides how a webhook is proved and read."`
 	Host        text              `json:"host,omitempty" eg:"host: registry.acme.io" jsonschema_description:"The registry's host as images name it. Default: what webhooks say, or the type's own."`
-	Secret      secretSource      `json:"secret,omitempty" eg:"secret: env:REGISTRY_SECRET" jsonschema_description:"What proves that a webhook comes from the registry: env:NAME or file:/path. Needed, unless webhook is given."`
+	Secret      secretSources     `json:"secret,omitempty" eg:"secret: env:REGISTRY_SECRET" jsonschema_description:"What proves that a webhook comes from the registry: env:NAME or file:/path; or a list of such, while one is changed. Needed, unless webhook is given."`
 	Webhook     text              `json:"webhook,omitempty" eg:"webhook: github" jsonschema_description:"For type ghcr: the forge by whose App webhook the pushes come, instead of a webhook and secret of their own."`
 	Settings    settings          `json:"settings,omitempty" eg:"settings: {audience: https://boatlift.acme.io}" jsonschema_description:"What the type needs besides: boatlift hooks list names them."`
 	Credentials *credentialsEntry `json:"credentials,omitempty" eg:"credentials: {username: bot, password: env:REGISTRY_PASSWORD}" jsonschema_description:"The account that reads tags and digests. Needs host. Default: what docker login has left, else anonymous."`
@@ -58,12 +58,14 @@ type credentialsEntry struct {
 
 type forgeEntry struct {
 	object
-	Name          text         `json:"name" eg:"name: github" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Its webhook is /hooks/NAME. Unique among registries and forges."`
-	Type          text         `json:"type" eg:"type: github" jsonschema_description:"What the forge is."`
-	AppID         number       `json:"appID" eg:"appID: 12345" jsonschema:"minimum=1" jsonschema_description:"The number of the GitHub App, from its settings."`
-	PrivateKey    secretSource `json:"privateKey" eg:"privateKey: file:/etc/boatlift/app.pem" jsonschema_description:"The App's private key (PEM): env:NAME or file:/path."`
-	WebhookSecret secretSource `json:"webhookSecret" eg:"webhookSecret: env:WEBHOOK_SECRET" jsonschema_description:"The secret of the App's webhook: env:NAME or file:/path."`
-	URL           text         `json:"url,omitempty" eg:"url: https://github.acme.io/api/v3" jsonschema_description:"The root of the API of a GitHub Enterprise Server. Default: github.com."`
+	Name          text          `json:"name" eg:"name: github" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Its webhook is /hooks/NAME. Unique among registries and forges."`
+	Type          text          `json:"type" eg:"type: github" jsonschema_description:"What the forge is."`
+	AppID         number        `json:"appID,omitempty" eg:"appID: 12345" jsonschema:"minimum=1" jsonschema_description:"The number of the GitHub App, from its settings."`
+	PrivateKey    secretSource  `json:"privateKey,omitempty" eg:"privateKey: file:/etc/boatlift/app.pem" jsonschema_description:"The App's private key (PEM): env:NAME or file:/path."`
+	Token         secretSource  `json:"token,omitempty" eg:"token: env:GITHUB_TOKEN" jsonschema_description:"A personal access token, instead of appID and privateKey: env:NAME or file:/path. The gate then is a commit status."`
+	Repositories  []text        `json:"repositories,omitempty" eg:"repositories: [acme/infra-production, acme-sandbox/*]" jsonschema:"minItems=1" jsonschema_description:"Narrows what the token reaches: owner/name or owner/*. Default: all that its account may write to."`
+	WebhookSecret secretSources `json:"webhookSecret" eg:"webhookSecret: env:WEBHOOK_SECRET" jsonschema_description:"The secret of the webhook: env:NAME or file:/path; or a list of such, while one is changed."`
+	URL           text          `json:"url,omitempty" eg:"url: https://github.acme.io/api/v3" jsonschema_description:"The root of the API: https://HOST/api/v3 of a GitHub Enterprise Server, https://api.SUBDOMAIN.ghe.com. Default: github.com."`
 }
 
 type requireEntry struct {

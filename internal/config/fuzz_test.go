@@ -138,13 +138,14 @@ func FuzzBot(f *testing.F) {
 		}
 		names := map[string]bool{"discover": true}
 		for _, r := range bot.Registries {
-			if names[r.Name] || r.Secret.IsZero() == (r.Webhook == "") || (r.Username == "") != r.Password.IsZero() {
+			if names[r.Name] || (len(r.Secrets) == 0) == (r.Webhook == "") || (r.Username == "") != r.Password.IsZero() {
 				t.Errorf("an impossible registry: %+v", r)
 			}
 			names[r.Name] = true
 		}
 		for _, h := range bot.Forges {
-			if names[h.Name] || h.AppID < 1 || h.PrivateKey.IsZero() || h.WebhookSecret.IsZero() {
+			app := h.AppID > 0 && !h.PrivateKey.IsZero()
+			if names[h.Name] || app == !h.Token.IsZero() || app && len(h.Repositories) > 0 || len(h.WebhookSecrets) == 0 {
 				t.Errorf("an impossible forge: %+v", h)
 			}
 			names[h.Name] = true

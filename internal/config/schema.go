@@ -53,7 +53,10 @@ func (m mapper) schema(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[span]():
 		return &jsonschema.Schema{Type: "string", Pattern: durationPattern.String()}
 	case reflect.TypeFor[secretSource]():
-		return &jsonschema.Schema{Type: "string", Pattern: `^(env:[A-Za-z_][A-Za-z0-9_]*|file:.*\S.*)$`}
+		return secretSchema()
+	case reflect.TypeFor[secretSources]():
+		most := uint64(maxSecrets)
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{secretSchema(), {Type: "array", MinItems: &one, MaxItems: &most, Items: secretSchema()}}}
 	case reflect.TypeFor[settings]():
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}}}}
 	case reflect.TypeFor[notYet]():
@@ -69,6 +72,10 @@ func (m mapper) schema(t reflect.Type) *jsonschema.Schema {
 	default:
 		return nil
 	}
+}
+
+func secretSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: `^(env:[A-Za-z_][A-Za-z0-9_]*|file:.*\S.*)$`}
 }
 
 // policySchema allows the name of a policy that needs no parameters, or a map of one policy and its parameters.
@@ -176,6 +183,16 @@ func (forgeEntry) JSONSchemaExtend(s *jsonschema.Schema) {
 	if kind, ok := s.Properties.Get("type"); ok {
 		kind.Const = github
 	}
+	if repositories, ok := s.Properties.Get("repositories"); ok {
+		repositories.Items.Pattern = repositoryPattern.String()
+	}
+	app, token := []string{"appID", "privateKey"}, []string{"token"}
+	exactlyOne(s, app, token)
+	s.OneOf[1].Properties = jsonschema.NewProperties()
+	for _, key := range app {
+		s.OneOf[1].Properties.Set(key, &jsonschema.Schema{Not: &jsonschema.Schema{}})
+	}
+	s.DependentRequired = map[string][]string{"repositories": token}
 }
 
 // JSONSchemaExtend adds what no tag of a field can say.

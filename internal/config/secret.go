@@ -14,7 +14,8 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret is a value that must not be seen. However it is printed, logged or encoded, [redacted] comes out; Reveal alone has it.
+// Secret is a value that must not be seen. However it is printed, logged or encoded, [redacted] comes out; Reveal alone has it. One in a
+// file may change: whoever uses it asks for it each time.
 //
 // It is kept in a function, since printers that look into unexported fields, where no method is asked, do not call functions.
 type Secret struct{ reveal func() []byte }
@@ -59,6 +60,26 @@ func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
 // MarshalYAML hides it from YAML.
 func (s Secret) MarshalYAML() (any, error) { return redacted, nil }
 
+// Secrets prove the same, each by itself: two while one is rotated.
+type Secrets []Secret
+
+// Reveal is the secrets themselves.
+func (s Secrets) Reveal() [][]byte {
+	list := make([][]byte, len(s))
+	for i, one := range s {
+		list[i] = one.Reveal()
+	}
+	return list
+}
+
+// First is the one that is given to others, or none.
+func (s Secrets) First() Secret {
+	if len(s) == 0 {
+		return Secret{}
+	}
+	return s[0]
+}
+
 // secretSource is where the file says that a secret is.
 type secretSource struct {
 	place
@@ -85,6 +106,47 @@ func (s *secretSource) read(d *decoder, n *node, f field) {
 	default:
 		s.set, s.kind, s.name = true, kind, name
 	}
+}
+
+// secretSources is one secret, or a list of those that prove the same.
+type secretSources struct {
+	place
+	list []secretSource
+}
+
+// maxSecrets is how many secrets may prove the same: an old one, a new one, and one that nobody dares to take out.
+const maxSecrets = 3
+
+func (s *secretSources) read(d *decoder, n *node, f field) {
+	if n.kind != sequence {
+		one := secretSource{place: n.place}
+		one.read(d, n, f)
+		s.list = append(s.list, one)
+		return
+	}
+	if len(n.items) == 0 || len(n.items) > maxSecrets {
+		d.add(n, fmt.Sprintf("%s is a list of %d", f.key, len(n.items)), fmt.Sprintf("write one secret, or while it is changed a list of the new and the old one; %d at most", maxSecrets))
+		return
+	}
+	for _, item := range n.items {
+		if !d.spend() {
+			return
+		}
+		one := secretSource{place: item.place}
+		one.read(d, item, field{key: "an item of " + f.key, example: f.example})
+		s.list = append(s.list, one)
+	}
+}
+
+// secrets reads all of them.
+func (b *botCheck) secrets(s secretSources, key string) Secrets {
+	var list Secrets
+	for _, source := range s.list {
+		if one := b.secret(source, key); !one.IsZero() {
+			list = append(list, one)
+		}
+	}
+	return list
 }
 
 var (
@@ -129,7 +191,11 @@ func (b *botCheck) secret(s secretSource, key string) Secret {
 		b.add(s, fmt.Sprintf("%s is larger than %d KiB", key, maxSecret>>10), "see whether it is the right one")
 		return Secret{}
 	}
-	return NewSecret(value)
+	if s.kind == "env" {
+		return NewSecret(value)
+	}
+	l := &live{key: key, value: value, at: b.env.now(), now: b.env.now, tell: b.env.renewed, read: func() ([]byte, error) { return b.env.readFile(s.name) }}
+	return Secret{l.reveal}
 }
 
 // trimmed leaves out the line ends that editors and echo add, and everything where nothing but blanks is left.

@@ -24,7 +24,7 @@ func TestSecretsAreNotSeen(t *testing.T) {
 		List    []Secret
 	}
 	h := holder{s, &s, s, map[string]Secret{"a": s}, []Secret{s}}
-	bot := Bot{Registries: []Registry{{Secret: s, Password: s}}, Forges: []Forge{{PrivateKey: s, WebhookSecret: s}}}
+	bot := Bot{Registries: []Registry{{Secrets: Secrets{s}, Password: s}}, Forges: []Forge{{PrivateKey: s, Token: s, WebhookSecrets: Secrets{s}}}}
 	var said []string
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%c", "%U", "%t", "%o", "%b", "%10.3s"} {
 		for _, v := range []any{s, &s, h, &h, bot, &bot, []any{s, h}} {

@@ -51,7 +51,7 @@ func (c Caller) may(needed Role) bool {
 // Token lets a program or a person in over the network.
 type Token struct {
 	Caller
-	Secret []byte // never empty
+	Secret func() []byte // as it is now; one that is empty lets nobody in
 }
 
 type callerKey struct{}
@@ -84,7 +84,7 @@ func overNetwork(r *http.Request) bool {
 	return ok
 }
 
-// Limits of guessing: so many wrong tokens from one address in a window, then none is looked at until it is over.
+// Limits of guessing: so many wrong tokens from one address in a window; further ones are answered 429 until it is over.
 const (
 	mostWrong   = 10
 	wrongWindow = time.Minute
@@ -93,9 +93,14 @@ const (
 
 // Guard lets requests to the API in by bearer token: one of its own, or one that continuous integration gave to a job. Reading needs the
 // role read, telling of a push the role push, every other change operate.
+//
+// # Decisions
+//
+// A right token is let in whatever others sent from its address: behind a proxy all have the same one, and whoever sends rubbish there must
+// not lock out the rest. So guessing is limited in what it costs and in what it learns per minute, not made impossible by the limit; that
+// no token can be guessed is due to its length, which the configuration demands. X-Forwarded-For is never read, since anybody can write it.
 type Guard struct {
 	tokens []Token
-	sums   [][sha256.Size]byte
 	jobs   Prove
 	next   http.Handler
 	now    func() time.Time
@@ -132,9 +137,6 @@ func NewGuard(o GuardOptions, next http.Handler) *Guard {
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
-	}
-	for _, t := range o.Tokens {
-		g.sums = append(g.sums, sha256.Sum256(t.Secret))
 	}
 	return g
 }
@@ -178,13 +180,13 @@ func (g *Guard) byToken(w http.ResponseWriter, r *http.Request, given string, be
 	if err != nil {
 		peer = r.RemoteAddr
 	}
-	if wait := g.blocked(peer); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		refuse(w, http.StatusTooManyRequests, "too many wrong tokens from this address", "wait a minute")
-		return Caller{}, false
-	}
 	caller, ok := g.find(given)
 	if !bearer || !ok {
+		if wait := g.blocked(peer); wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+			refuse(w, http.StatusTooManyRequests, "too many wrong tokens from this address", "wait a minute")
+			return Caller{}, false
+		}
 		g.guessed(peer)
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(w, http.StatusUnauthorized, "the token is missing or wrong", "set BOATLIFT_TOKEN to a token of tokens: in boatlift.yaml")
@@ -236,8 +238,10 @@ func (g *Guard) due() (more int, due bool) {
 func (g *Guard) find(given string) (Caller, bool) {
 	sum := sha256.Sum256([]byte(given))
 	found := -1
-	for i := range g.sums {
-		if subtle.ConstantTimeCompare(sum[:], g.sums[i][:]) == 1 {
+	for i, t := range g.tokens {
+		secret := t.Secret()
+		known := sha256.Sum256(secret)
+		if subtle.ConstantTimeCompare(sum[:], known[:]) == 1 && len(secret) > 0 {
 			found = i
 		}
 	}

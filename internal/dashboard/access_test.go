@@ -3,6 +3,7 @@ package dashboard
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,14 +14,17 @@ import (
 	"github.com/boatlift/boatlift/internal/image"
 )
 
+func fixed(secret string) func() []byte { return func() []byte { return []byte(secret) } }
+
 func guarded(now func() time.Time) *Guard {
 	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(actor(r, "somebody else") + " as " + role(r)))
 	})
 	return NewGuard(GuardOptions{Now: now, Jobs: believe, Tokens: []Token{
-		{Caller{Name: "grafana", Role: Read}, []byte("read-secret")},
-		{Caller{Name: "release manager", Role: Operate}, []byte("operate-secret")},
-		{Caller{Name: "jenkins", Role: Push, Push: patterns("registry.acme.io/shop/*")}, []byte("push-secret")},
+		{Caller{Name: "grafana", Role: Read}, fixed("read-secret")},
+		{Caller{Name: "release manager", Role: Operate}, fixed("operate-secret")},
+		{Caller{Name: "jenkins", Role: Push, Push: patterns("registry.acme.io/shop/*")}, fixed("push-secret")},
+		{Caller{Name: "emptied", Role: Override}, fixed("")},
 	}}, echo)
 }
 
@@ -104,22 +108,63 @@ func TestTheAuditNamesTheTokenNotWhatTheRequestSays(t *testing.T) {
 	}
 }
 
-func TestGuessingIsSlowedDownForTheGuesserOnly(t *testing.T) {
+func TestGuessingIsSlowedDownAndLocksNobodyOut(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	g := guarded(func() time.Time { return now })
-	for range mostWrong {
-		ask(g, "GET", "Bearer wrong", "192.0.2.1")
+	for i := range mostWrong {
+		if got := ask(g, "GET", "Bearer wrong", "192.0.2.1").Code; got != http.StatusUnauthorized {
+			t.Fatalf("guess %d is answered %d, want 401", i, got)
+		}
 	}
-	blocked := ask(g, "GET", "Bearer read-secret", "192.0.2.1")
-	if blocked.Code != http.StatusTooManyRequests || blocked.Header().Get("Retry-After") == "" {
-		t.Errorf("after %d guesses the answer is %d with Retry-After %q, want 429 and a time", mostWrong, blocked.Code, blocked.Header().Get("Retry-After"))
+	for how, blocked := range map[string]*httptest.ResponseRecorder{
+		"a guess": ask(g, "GET", "Bearer wrong", "192.0.2.1"), "no token": ask(g, "GET", "", "192.0.2.1"), "an empty one": ask(g, "GET", "Bearer ", "192.0.2.1"),
+	} {
+		if blocked.Code != http.StatusTooManyRequests || blocked.Header().Get("Retry-After") != "61" {
+			t.Errorf("after %d guesses %s is answered %d with Retry-After %q, want 429 and a minute", mostWrong, how, blocked.Code, blocked.Header().Get("Retry-After"))
+		}
 	}
-	if got := ask(g, "GET", "Bearer read-secret", "192.0.2.2").Code; got != 200 {
-		t.Errorf("somebody else is answered %d, want 200", got)
+	if got := ask(g, "GET", "Bearer read-secret", "192.0.2.1").Code; got != 200 {
+		t.Errorf("who has a token and shares the guesser's address, behind a proxy say, is answered %d, want 200", got)
+	}
+	if got := ask(g, "GET", "Bearer wrong", "192.0.2.2").Code; got != http.StatusUnauthorized {
+		t.Errorf("somebody else is answered %d, want 401", got)
 	}
 	now = now.Add(wrongWindow)
-	if got := ask(g, "GET", "Bearer read-secret", "192.0.2.1").Code; got != 200 {
-		t.Errorf("when the time is over the answer is %d, want 200", got)
+	if got := ask(g, "GET", "Bearer wrong", "192.0.2.1").Code; got != http.StatusUnauthorized {
+		t.Errorf("when the time is over the answer is %d, want 401", got)
+	}
+}
+
+func TestAGuesserDoesNotGetAwayByClaimingOtherAddresses(t *testing.T) {
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	g := guarded(func() time.Time { return now })
+	code := 0
+	for i := range mostWrong + 1 {
+		r := httptest.NewRequest("GET", "/api/v1/status", nil)
+		r.RemoteAddr = fmt.Sprintf("192.0.2.1:%d", 1000+i)
+		r.Header.Set("Authorization", fmt.Sprintf("Bearer guess-%d", i))
+		for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "True-Client-Ip"} {
+			r.Header.Set(name, fmt.Sprintf("198.51.100.%d", i))
+		}
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, r)
+		code = w.Code
+	}
+	if code != http.StatusTooManyRequests {
+		t.Errorf("the last guess is answered %d, want 429", code)
+	}
+}
+
+func TestATokenThatIsReplacedCountsAtOnce(t *testing.T) {
+	secret := "old-secret"
+	g := NewGuard(GuardOptions{Tokens: []Token{{Caller{Name: "x", Role: Read}, func() []byte { return []byte(secret) }}}}, http.NotFoundHandler())
+	for _, now := range []string{"old-secret", "new-secret"} {
+		secret = now
+		for _, given := range []string{"old-secret", "new-secret"} {
+			if let := ask(g, "GET", "Bearer "+given, "192.0.2.1").Code != http.StatusUnauthorized; let != (given == now) {
+				t.Errorf("while the token is %s, %s is let in: %t", now, given, let)
+			}
+		}
 	}
 }
 

@@ -324,8 +324,8 @@ func TestATokenNamesTheActor(t *testing.T) {
 	s := newScene(t)
 	s.two()
 	guard := dashboard.NewGuard(dashboard.GuardOptions{Tokens: []dashboard.Token{
-		{Caller: dashboard.Caller{Name: "pipeline", Role: dashboard.Operate}, Secret: []byte("secret")},
-		{Caller: dashboard.Caller{Name: "screen", Role: dashboard.Read}, Secret: []byte("other")},
+		{Caller: dashboard.Caller{Name: "pipeline", Role: dashboard.Operate}, Secret: func() []byte { return []byte("secret") }},
+		{Caller: dashboard.Caller{Name: "screen", Role: dashboard.Read}, Secret: func() []byte { return []byte("other") }},
 	}}, s.api.Routes())
 	post := func(path, token string, body any) int {
 		text, err := json.Marshal(body)

@@ -22,7 +22,7 @@ func (s *scene) tell(body string) *httptest.ResponseRecorder {
 	shop, err := image.ParsePattern("registry.acme.io/shop/*")
 	must(s.t, err)
 	guard := dashboard.NewGuard(dashboard.GuardOptions{Tokens: []dashboard.Token{
-		{Caller: dashboard.Caller{Name: "jenkins", Role: dashboard.Push, Push: []image.Pattern{shop}}, Secret: []byte("secret")},
+		{Caller: dashboard.Caller{Name: "jenkins", Role: dashboard.Push, Push: []image.Pattern{shop}}, Secret: func() []byte { return []byte("secret") }},
 	}}, s.api.Routes())
 	r := httptest.NewRequest(http.MethodPost, "/pushes", strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer secret")

@@ -25,6 +25,9 @@ import (
 type Credential struct {
 	Username, Password string
 	Token              string
+	// Renewed gives the password as it is now, in place of Password; nil: that never changes. A login that was negotiated with an old one
+	// is negotiated anew when it is refused.
+	Renewed func() []byte
 }
 
 const redacted = "[redacted]"
@@ -281,6 +284,9 @@ func (k staticKeychain) Resolve(target authn.Resource) (authn.Authenticator, err
 	}
 	if credential.Token != "" {
 		return authn.FromConfig(authn.AuthConfig{RegistryToken: credential.Token}), nil
+	}
+	if credential.Renewed != nil {
+		credential.Password = string(credential.Renewed())
 	}
 	return authn.FromConfig(authn.AuthConfig{Username: credential.Username, Password: credential.Password}), nil
 }

@@ -97,14 +97,13 @@ func TestRotatedPassword(t *testing.T) {
 	now.Store(time.Unix(0, 0))
 	r.serve(login(r, &password, ""))
 	client := newTestClient(t, Options{
-		Credentials: map[string]Credential{r.host: {Username: "bot", Password: "old"}},
+		Credentials: map[string]Credential{r.host: {Username: "bot", Renewed: func() []byte { return []byte(password.Load().(string)) }}},
 		Now:         func() time.Time { return now.Load().(time.Time) },
 	})
 	if _, err := client.Resolve(t.Context(), r.name("shop/web"), "1"); err != nil {
 		t.Fatal(err)
 	}
 	password.Store("new")
-	client.credentials[r.host] = Credential{Username: "bot", Password: "new"} // as a credential helper would say now
 	var refused *UnauthorizedError
 	if _, err := client.Resolve(t.Context(), r.name("shop/web"), "1"); !errors.As(err, &refused) {
 		t.Fatalf("Resolve at once = %v; want an UnauthorizedError", err)

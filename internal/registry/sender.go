@@ -41,6 +41,9 @@ type Endpoint struct {
 	Secret   []byte            // what proves the sender; how, is the type's matter
 	Settings map[string]string // what the type's Settings list; nil where nothing is set
 
+	// Secrets stands in for Secret where that may change: it is asked for every request, and each of them proves by itself.
+	Secrets func() [][]byte
+
 	// Transport is the way to the few addresses that the type's Reach allows; nil is http.DefaultTransport.
 	Transport http.RoundTripper
 	// Now is the clock by which tokens and certificates expire; nil is time.Now.
@@ -92,6 +95,7 @@ func newSender(kind Type, endpoint Endpoint, decodes bool) (Sender, error) {
 		}
 	}
 	if !decodes {
+		endpoint.Secret = kind.weakest(endpoint)
 		if endpoint.Host == "" && kind.NeedsHost {
 			report("host", "it is not set, and this sender does not say at which registry something was pushed", "write the registry as images name it: registry.acme.io")
 		}
@@ -126,6 +130,18 @@ func newSender(kind Type, endpoint Endpoint, decodes bool) (Sender, error) {
 		endpoint.shelf = trust.NewShelf(endpoint.Transport, endpoint.Now, func(at *url.URL) bool { return kind.Reach(endpoint, at) })
 	}
 	return Sender{kind, endpoint, decodes}, nil
+}
+
+// weakest is the first secret of an endpoint that will not do, else the last one.
+func (t Type) weakest(endpoint Endpoint) []byte {
+	for _, secret := range endpoint.secretsNow() {
+		endpoint.Secret = secret
+		secrecy := t.secrecy(endpoint)
+		if len(bytes.TrimSpace(secret)) == 0 || (secrecy == InPath || secrecy == InQuery) && guessable(secret) != "" {
+			break
+		}
+	}
+	return endpoint.Secret
 }
 
 // readSettings checks what is set and fills in the defaults.
@@ -260,12 +276,39 @@ func (s Sender) VerifyContext(ctx context.Context, request Request) error {
 	switch {
 	case s.decodes:
 		return &ProofError{Sender: s.kind.Name, Reason: "the endpoint is only for decoding"}
-	case s.kind.Prove != nil:
-		return s.kind.Prove(ctx, s.endpoint, request)
-	case s.kind.Verify != nil:
-		return s.kind.Verify(s.endpoint, request)
+	case s.kind.Prove == nil && s.kind.Verify == nil:
+		return &ProofError{Sender: "nobody", Reason: "the endpoint is not configured"}
 	}
-	return &ProofError{Sender: "nobody", Reason: "the endpoint is not configured"}
+	var proved bool
+	var refused error
+	endpoint := s.endpoint
+	for _, secret := range s.endpoint.secretsNow() { // all of them, so that the time taken does not tell which was nearly right
+		endpoint.Secret = secret
+		var err error
+		if s.kind.Prove != nil {
+			err = s.kind.Prove(ctx, endpoint, request)
+		} else {
+			err = s.kind.Verify(endpoint, request)
+		}
+		if proved = proved || err == nil; refused == nil {
+			refused = err
+		}
+	}
+	if proved {
+		return nil
+	}
+	return refused
+}
+
+// secretsNow are the secrets that prove a request now; one that is empty where there is none.
+func (e Endpoint) secretsNow() [][]byte {
+	if e.Secrets == nil {
+		return [][]byte{e.Secret}
+	}
+	if list := e.Secrets(); len(list) > 0 {
+		return list
+	}
+	return [][]byte{nil}
 }
 
 // Answer tells what a request that VerifyContext has proved wants to hear. It is nil for nearly all: then Decode. The error

@@ -197,7 +197,15 @@ func (f *Forge) AddLabels(ctx context.Context, repo forge.Repository, number int
 		return nil
 	}
 	return f.in(ctx, repo, fmt.Sprintf("label pull request %d", number), func(t target) error {
-		_, _, err := t.Issues.AddLabelsToIssue(ctx, t.owner, t.name, number, labels)
+		// go-github sends a bare list, which GitHub's own document of this call no longer has.
+		body := struct {
+			Labels []string `json:"labels"`
+		}{labels}
+		request, err := t.NewRequest(http.MethodPost, fmt.Sprintf("repos/%s/%s/issues/%d/labels", t.owner, t.name, number), body)
+		if err != nil {
+			return err
+		}
+		_, err = t.Do(ctx, request, nil)
 		return err
 	})
 }

@@ -137,7 +137,7 @@ func TestOpeningAPullRequest(t *testing.T) {
 		t.Errorf("body of %d bytes; want it cut with a notice, and the mark kept", len(body))
 	}
 	last := f.requests[len(f.requests)-1]
-	checkEqual(t, "labels sent", strings.TrimSpace(last.line+" "+last.body), `POST /repos/acme/infra/issues/12/labels ["a"]`)
+	checkEqual(t, "labels sent", strings.TrimSpace(last.line+" "+last.body), `POST /repos/acme/infra/issues/12/labels {"labels":["a"]}`)
 }
 
 func TestAPullRequestWhoseLabelsFailIsReturnedBesideTheError(t *testing.T) {

@@ -127,7 +127,7 @@ func (h *Hub) adminRepoRoutes(handle func(string, func(*http.Request, adminReque
 		return h.actOnPull(r.Context(), name(r), number, r.PathValue("what"), in)
 	})
 	handle("POST "+repo+"/statuses", func(r *http.Request, in adminRequest) (any, error) {
-		return nil, h.SetStatus(name(r), in.Person, Status{SHA: in.SHA, Context: in.Context, State: in.State, Description: in.Body})
+		return nil, h.SetStatus(r.Context(), name(r), in.Person, Status{SHA: in.SHA, Context: in.Context, State: in.State, Description: in.Body})
 	})
 	handle("POST "+repo+"/checks", func(r *http.Request, in adminRequest) (any, error) {
 		return nil, h.ReportCheck(name(r), in.App, Check{Name: in.Name, Conclusion: in.State}, in.SHA)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -190,18 +191,26 @@ type Status struct {
 }
 
 // SetStatus sets a commit status as a person: a smoke test's result, say.
-func (h *Hub) SetStatus(fullName, person string, status Status) error {
+func (h *Hub) SetStatus(ctx context.Context, fullName, person string, status Status) error {
+	var at bare
+	if err := h.change(fullName, func(r *repo) error { at = r.bare; return nil }); err != nil {
+		return err
+	}
+	commits, err := at.commits(ctx, []string{status.SHA})
+	if err != nil {
+		return err
+	}
 	return h.change(fullName, func(r *repo) error {
 		by, err := h.writerLocked(r, person)
 		if err != nil {
 			return err
 		}
-		_, err = h.statusLocked(r, by, status)
+		_, err = h.statusLocked(r, by, status, &commits[0])
 		return err
 	})
 }
 
-func (h *Hub) statusLocked(r *repo, by *account, in Status) (*commitStatus, error) {
+func (h *Hub) statusLocked(r *repo, by *account, in Status, commit *commitInfo) (*commitStatus, error) {
 	if !slices.Contains([]string{"error", "failure", "pending", "success"}, in.State) {
 		return nil, validation(fieldProblem{Resource: "Status", Code: "invalid", Field: "state"})
 	}
@@ -215,7 +224,7 @@ func (h *Hub) statusLocked(r *repo, by *account, in Status) (*commitStatus, erro
 		id: h.idLocked(), sha: in.SHA, context: in.Context, state: in.State, description: in.Description, targetURL: in.TargetURL, creator: by, at: h.stamp(),
 	}
 	r.statuses[in.SHA] = append(r.statuses[in.SHA], status)
-	h.emitLocked(event{kind: statusEvent, repo: r, actor: by, status: status})
+	h.emitLocked(event{kind: statusEvent, repo: r, actor: by, status: status, commits: []*commitInfo{commit}})
 	return status, nil
 }
 

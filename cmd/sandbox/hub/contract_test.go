@@ -217,7 +217,7 @@ func (h *harness) FinishRun(t testing.TB, repo forge.RepoID, id int64, state for
 }
 
 func (h *harness) Report(t testing.TB, repo forge.RepoID, sha, login, name string, state forge.StatusState) {
-	must(t, h.hub.SetStatus(h.name(t, repo), login, hub.Status{SHA: sha, Context: name, State: string(state)}))
+	must(t, h.hub.SetStatus(t.Context(), h.name(t, repo), login, hub.Status{SHA: sha, Context: name, State: string(state)}))
 }
 
 func (h *harness) ReportCheck(t testing.TB, repo forge.RepoID, sha, app, name string, state forge.StatusState) {

@@ -132,5 +132,8 @@ func (h *Hub) addStatusLocked(r *repo, d *deployment, status deploymentStatus) {
 	status.id, status.at = h.idLocked(), h.stamp()
 	d.updatedAt = status.at
 	d.statuses = append(d.statuses, &status)
+	if status.state == "inactive" {
+		return // GitHub tells nobody of these
+	}
 	h.emitLocked(event{kind: deploymentStatusEvent, action: "created", repo: r, actor: status.creator, deployment: d, deployed: &status})
 }

@@ -36,11 +36,12 @@ type event struct {
 	comment    *comment
 	run        *workflowRun
 	label      string
-	before     string // the old name, branch or head, where something moved
+	reviewer   *account // who was asked for a review
+	before     string   // the old name, branch or head, where something moved
 	changes    map[string]any
 
 	ref     refChange
-	commits []*commitInfo // of a push, oldest first
+	commits []*commitInfo // of a push, oldest first; of a status, the commit it is about
 	forced  bool
 
 	installation *installation

@@ -5,13 +5,16 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 func (f *githubFace) appRoutes() {
 	f.add("GET /app", "app", func(c *call) (int, any, error) {
 		c.h.mu.Lock()
 		defer c.h.mu.Unlock()
-		return http.StatusOK, f.app(), nil
+		body := f.app()
+		body["installations_count"] = len(c.h.installations)
+		return http.StatusOK, body, nil
 	})
 	f.add("GET /app/installations", "app", f.listInstallations)
 	f.add("GET /app/installations/{id}", "app", func(c *call) (int, any, error) {
@@ -73,7 +76,14 @@ func (f *githubFace) appRoutes() {
 			return 0, nil, missing()
 		}
 		body, _ := f.account(a).(obj)
-		body["name"], body["email"], body["created_at"] = a.login, nil, nil
+		for _, unknown := range []string{"email", "company", "blog", "location", "hireable", "bio"} {
+			body[unknown] = nil
+		}
+		for _, none := range []string{"public_repos", "public_gists", "followers", "following"} {
+			body[none] = 0
+		}
+		body["name"], body["user_view_type"] = a.login, "public"
+		body["created_at"], body["updated_at"] = when(time.Unix(0, 0)), when(time.Unix(0, 0))
 		return http.StatusOK, body, nil
 	}
 	f.add("GET /users/{login}", "any", func(c *call) (int, any, error) {

@@ -113,9 +113,14 @@ func (f *githubFace) createStatus(c *call) (int, any, error) {
 	if found, ok := c.repo.bare.commitID(c.r.Context(), sha); !ok || found != sha {
 		return 0, nil, refuse(invalid, "No commit found for SHA: "+sha)
 	}
+	commits, err := c.repo.bare.commits(c.r.Context(), []string{sha})
+	if err != nil {
+		return 0, nil, err
+	}
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
-	status, err := c.h.statusLocked(c.repo, c.by, Status{SHA: sha, Context: in.Context, State: in.State, Description: in.Description, TargetURL: in.TargetURL})
+	set := Status{SHA: sha, Context: in.Context, State: in.State, Description: in.Description, TargetURL: in.TargetURL}
+	status, err := c.h.statusLocked(c.repo, c.by, set, &commits[0])
 	if err != nil {
 		return 0, nil, err
 	}
@@ -143,7 +148,9 @@ func (f *githubFace) combinedStatus(c *call, sha string) (int, any, error) {
 	}
 	items := []any{}
 	for _, status := range latest {
-		items = append(items, f.status(c.repo, status))
+		item := f.status(c.repo, status)
+		delete(item, "creator") // the list of statuses names it, this one does not
+		items = append(items, item)
 		switch {
 		case status.state == "failure" || status.state == "error":
 			state = "failure"
@@ -152,7 +159,7 @@ func (f *githubFace) combinedStatus(c *call, sha string) (int, any, error) {
 		}
 	}
 	return http.StatusOK, obj{
-		"state": state, "sha": sha, "statuses": items, "total_count": len(items), "repository": f.repo(c.repo),
+		"state": state, "sha": sha, "statuses": items, "total_count": len(items), "repository": f.minimalRepo(c.repo),
 		"commit_url": f.api("/repos/%s/commits/%s", c.repo.fullName(), sha), "url": f.api("/repos/%s/commits/%s/status", c.repo.fullName(), sha),
 	}, nil
 }

@@ -36,7 +36,9 @@ func (f *githubFace) pullRoutes() {
 		if err != nil {
 			return 0, nil, err
 		}
-		return http.StatusOK, f.issue(p), nil
+		body := f.issue(p)
+		body["closed_by"] = f.account(p.closedBy)
+		return http.StatusOK, body, nil
 	})
 	f.add("GET /repos/{owner}/{repo}/issues/{number}/labels", "pull_requests:read", func(c *call) (int, any, error) {
 		c.h.mu.Lock()
@@ -91,8 +93,9 @@ func (f *githubFace) listPulls(c *call) (int, any, error) {
 		return order
 	})
 	var items []any
+	inside := written(f.repo(c.repo))
 	for _, p := range pulls {
-		items = append(items, f.pull(p))
+		items = append(items, f.pull(p, inside))
 	}
 	return http.StatusOK, listing{items: items}, nil
 }
@@ -101,9 +104,10 @@ func (f *githubFace) pullsOfCommit(c *call, sha string) (int, any, error) {
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
 	var items []any
+	inside := written(f.repo(c.repo))
 	for _, p := range c.repo.pulls {
 		if p.headSHA == sha || p.mergeCommit == sha {
-			items = append(items, f.pull(p))
+			items = append(items, f.pull(p, inside))
 		}
 	}
 	return http.StatusOK, listing{items: items}, nil
@@ -132,7 +136,7 @@ func (f *githubFace) createPull(c *call) (int, any, error) {
 	}
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
-	return http.StatusCreated, f.fullPull(p, nil, mergeUnknown), nil // GitHub too finds out only later
+	return http.StatusCreated, f.fullPull(p, written(f.repo(c.repo)), nil, mergeUnknown), nil // GitHub too finds out only later
 }
 
 // answerPull answers with a single pull request, its mergeability and its numbers.
@@ -146,7 +150,7 @@ func (f *githubFace) answerPull(c *call, p *pull) (int, any, error) {
 	}
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
-	return http.StatusOK, f.fullPull(p, mergeable, state), nil
+	return http.StatusOK, f.fullPull(p, written(f.repo(c.repo)), mergeable, state), nil
 }
 
 func (f *githubFace) getPull(c *call) (int, any, error) {
@@ -322,10 +326,10 @@ func (f *githubFace) requestReviewers(c *call) (int, any, error) {
 		if !slices.Contains(p.reviewers, a) {
 			p.reviewers = append(p.reviewers, a)
 			c.h.noteLocked(p, c.by, "asked "+a.login+" for a review")
-			c.h.emitLocked(event{kind: pullEvent, action: "review_requested", repo: c.repo, actor: c.by, pull: p})
+			c.h.emitLocked(event{kind: pullEvent, action: "review_requested", repo: c.repo, actor: c.by, pull: p, reviewer: a})
 		}
 	}
-	return http.StatusCreated, f.pull(p), nil
+	return http.StatusCreated, f.pull(p, f.repo(c.repo)), nil
 }
 
 func (f *githubFace) addLabels(c *call) (int, any, error) {

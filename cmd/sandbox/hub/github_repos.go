@@ -3,6 +3,7 @@ package hub
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -12,7 +13,7 @@ func (f *githubFace) repoRoutes() {
 	f.add("GET /repos/{owner}/{repo}", "metadata:read", func(c *call) (int, any, error) {
 		c.h.mu.Lock()
 		defer c.h.mu.Unlock()
-		return http.StatusOK, f.repo(c.repo), nil
+		return http.StatusOK, f.fullRepo(c.repo), nil
 	})
 	f.add("GET /repos/{owner}/{repo}/collaborators/{login}/permission", "metadata:read", f.getPermission)
 	f.add("GET /repos/{owner}/{repo}/rules/branches/{branch...}", "metadata:read", f.listRules)
@@ -49,7 +50,13 @@ func (f *githubFace) getPermission(c *call) (int, any, error) {
 	if permission == NoPermission && !c.repo.private {
 		permission = Read
 	}
-	return http.StatusOK, obj{"permission": string(permission), "role_name": string(permission), "user": f.account(a)}, nil
+	user, _ := f.account(a).(obj)
+	user["role_name"] = string(permission)
+	user["permissions"] = obj{
+		"pull": permission.rank() >= Read.rank(), "triage": permission.rank() >= Write.rank(), "push": permission.rank() >= Write.rank(),
+		"maintain": permission == Admin, "admin": permission == Admin,
+	}
+	return http.StatusOK, obj{"permission": string(permission), "role_name": string(permission), "user": user}, nil
 }
 
 // listRules shows the protection of the default branch as the ruleset it would be.
@@ -167,7 +174,7 @@ func (f *githubFace) gitRoutes() {
 
 func (f *githubFace) ref(r *repo, name, sha string) obj {
 	return obj{
-		"ref": name, "node_id": nodeID("Ref", r.id), "url": f.api("/repos/%s/git/%s", r.fullName(), name),
+		"ref": name, "node_id": nodeID("Ref", r.id), "url": f.api("/repos/%s/git/%s", r.fullName(), (&url.URL{Path: name}).EscapedPath()),
 		"object": obj{"type": "commit", "sha": sha, "url": f.api("/repos/%s/git/commits/%s", r.fullName(), sha)},
 	}
 }
@@ -284,9 +291,11 @@ func (f *githubFace) compare(c *call) (int, any, error) {
 	for i := range commits {
 		list = append(list, f.gitCommit(c.repo, &commits[i]))
 	}
-	url := f.api("/repos/%s/compare/%s...%s", c.repo.fullName(), base, head)
+	api := f.api("/repos/%s/compare/%s...%s", c.repo.fullName(), url.PathEscape(base), url.PathEscape(head))
+	web := f.web("/%s/compare/%s...%s", c.repo.fullName(), url.PathEscape(base), url.PathEscape(head))
 	return http.StatusOK, obj{
-		"url": url, "html_url": f.web("/%s/compare/%s...%s", c.repo.fullName(), base, head), "status": status, "ahead_by": ahead, "behind_by": behind,
+		"url": api, "html_url": web, "permalink_url": f.web("/%s/compare/%s...%s", c.repo.fullName(), from, to), "diff_url": web + ".diff",
+		"patch_url": web + ".patch", "status": status, "ahead_by": ahead, "behind_by": behind,
 		"total_commits": ahead, "base_commit": f.gitCommit(c.repo, &ends[0]), "merge_base_commit": f.gitCommit(c.repo, &ends[1]), "commits": list, "files": files,
 	}, nil
 }
@@ -314,10 +323,12 @@ func (f *githubFace) contents(c *call) (int, any, error) {
 	}
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
+	api := f.api("/repos/%s/contents/%s?ref=%s", c.repo.fullName(), (&url.URL{Path: path}).EscapedPath(), url.QueryEscape(at))
+	web := f.web("/%s/blob/%s/%s", c.repo.fullName(), at, path)
+	git := f.api("/repos/%s/git/blobs/%s", c.repo.fullName(), blob)
 	return http.StatusOK, obj{
 		"type": "file", "encoding": "base64", "size": len(content), "name": path[strings.LastIndexByte(path, '/')+1:], "path": path,
-		"content": base64Lines(content), "sha": blob, "url": f.api("/repos/%s/contents/%s?ref=%s", c.repo.fullName(), path, at),
-		"html_url": f.web("/%s/blob/%s/%s", c.repo.fullName(), at, path), "download_url": nil,
-		"git_url": f.api("/repos/%s/git/blobs/%s", c.repo.fullName(), blob), "_links": obj{},
+		"content": base64Lines(content), "sha": blob, "url": api, "html_url": web, "download_url": nil, "git_url": git,
+		"_links": obj{"self": api, "git": git, "html": web},
 	}, nil
 }

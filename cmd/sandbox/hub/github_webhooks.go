@@ -33,19 +33,21 @@ func (f *githubFace) webhook(ev event) (string, obj) {
 		body["action"] = ev.action
 	}
 	if ev.repo != nil {
-		body["repository"] = f.repo(ev.repo)
-		body["organization"] = f.account(ev.repo.owner)
+		body["repository"] = f.hookRepo(ev.repo)
+		if ev.repo.owner.kind == kindOrg {
+			body["organization"] = f.organization(ev.repo.owner)
+		}
 		body["installation"] = obj{"id": ev.installation.id, "node_id": nodeID("Integration", ev.installation.id)}
 	}
 	if ev.pull != nil {
 		body["number"] = ev.pull.number
-		body["pull_request"] = f.pull(ev.pull)
+		body["pull_request"] = f.pull(ev.pull, f.hookRepo(ev.repo))
 	}
 	switch ev.kind {
 	case pushEvent:
 		f.pushBody(ev, body)
 	case pullEvent:
-		body["pull_request"] = f.fullPull(ev.pull, nil, mergeUnknown)
+		body["pull_request"] = f.fullPull(ev.pull, f.hookRepo(ev.repo), nil, mergeUnknown)
 		if ev.action == "synchronize" {
 			body["before"], body["after"] = ev.before, ev.pull.headSHA
 		}
@@ -55,21 +57,30 @@ func (f *githubFace) webhook(ev event) (string, obj) {
 		if ev.label != "" {
 			body["label"] = f.label(ev.repo, ev.label)
 		}
+		if ev.reviewer != nil {
+			body["requested_reviewer"] = f.account(ev.reviewer)
+		}
 	case reviewEvent:
 		delete(body, "number")
 		review := f.review(ev.pull, ev.review)
 		review["state"] = strings.ToLower(string(ev.review.state)) // lower case here, upper case in the API
 		body["review"] = review
 	case checkRunEvent:
-		body["check_run"] = f.check(ev.repo, ev.check)
+		check := f.check(ev.repo, ev.check)
+		check["check_suite"] = f.checkSuite(ev.repo, ev.check)
+		body["check_run"] = check
 	case statusEvent:
 		f.statusBody(ev, body)
 	case deploymentEvent:
 		body["deployment"] = f.deployment(ev.repo, ev.deployment)
+		body["workflow"], body["workflow_run"] = nil, nil
 	case deploymentStatusEvent:
 		body["deployment"] = f.deployment(ev.repo, ev.deployment)
 		body["deployment_status"] = f.deploymentStatus(ev.repo, ev.deployment, ev.deployed)
-		body["check_run"], body["workflow"], body["workflow_run"] = nil, nil, nil
+		if ev.deployed.logURL == "" {
+			status, _ := body["deployment_status"].(obj)
+			delete(status, "log_url") // empty in the API, left out here
+		}
 	case workflowRunEvent:
 		body["workflow_run"], body["workflow"] = f.workflowRun(ev.repo, ev.run), f.workflow(ev.repo, ev.run.workflow)
 	case commentEvent:
@@ -87,7 +98,6 @@ func (f *githubFace) webhook(ev event) (string, obj) {
 	case installationEvent:
 		body["installation"] = f.installation(ev.installation)
 		body["repositories"] = f.installed(ev.installation)
-		body["requester"] = nil
 	case installationReposEvent:
 		installation := f.installation(ev.installation)
 		body["installation"] = installation
@@ -99,7 +109,9 @@ func (f *githubFace) webhook(ev event) (string, obj) {
 			"zen": "Keep it logically awesome.", "hook_id": f.h.opts.AppID,
 			"hook": obj{
 				"type": "App", "id": f.h.opts.AppID, "name": "web", "active": true, "events": appEvents(), "app_id": f.h.opts.AppID,
-				"config": obj{"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": f.h.webhook.URL},
+				"config":     obj{"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": f.h.webhook.URL},
+				"created_at": when(time.Unix(0, 0)), "updated_at": when(time.Unix(0, 0)), "url": f.api("/app/hook"), "ping_url": f.api("/app/hook/pings"),
+				"deliveries_url": f.api("/app/hook/deliveries"),
 			},
 		}
 	}
@@ -172,8 +184,17 @@ func (f *githubFace) statusBody(ev event, body obj) {
 	}
 	maps.Copy(body, obj{
 		"id": s.id, "sha": s.sha, "name": ev.repo.fullName(), "target_url": orNull(s.targetURL), "context": s.context, "description": orNull(s.description),
-		"state": s.state, "commit": obj{"sha": s.sha}, "branches": branches, "created_at": when(s.at), "updated_at": when(s.at),
+		"state": s.state, "commit": f.hookCommit(ev.repo, ev.commits[0]), "branches": branches, "created_at": when(s.at), "updated_at": when(s.at),
 	})
+}
+
+// hookCommit is a commit as the status event carries it.
+func (f *githubFace) hookCommit(r *repo, c *commitInfo) obj {
+	body := f.gitCommit(r, c)
+	inner, _ := body["commit"].(obj)
+	verification, _ := inner["verification"].(obj)
+	delete(verification, "verified_at")
+	return body
 }
 
 func trimmed(message string) string { return strings.TrimRight(message, "\n") }

@@ -80,6 +80,6 @@ func (f *githubFace) workflowRun(r *repo, run *workflowRun) obj {
 			"id": head.SHA, "tree_id": head.Tree, "message": trimmed(head.Message), "timestamp": when(head.Committer.When),
 			"author": person(head.Author), "committer": person(head.Committer),
 		},
-		"repository": f.repo(r), "head_repository": f.repo(r),
+		"repository": f.minimalRepo(r), "head_repository": f.minimalRepo(r),
 	}
 }

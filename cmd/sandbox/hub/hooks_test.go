@@ -87,7 +87,7 @@ func TestWebhookFaults(t *testing.T) {
 			s.SetFaults(c.faults)
 			sha := mustHead(s, "main")
 			for i := range 4 {
-				s.must(s.SetStatus(infra, "alice", hub.Status{SHA: sha, Context: fmt.Sprint(i), State: "success"}))
+				s.must(s.SetStatus(t.Context(), infra, "alice", hub.Status{SHA: sha, Context: fmt.Sprint(i), State: "success"}))
 			}
 			got := s.of("status")
 			if len(got) != c.arrive || len(s.Deliveries())-before != c.recorded {

@@ -119,7 +119,7 @@ func TestPagesEscapeEverything(t *testing.T) {
 	s.must(err)
 	s.must(s.Comment(infra, number, "bob", evil))
 	s.must(s.Review(infra, number, "bob", hub.RequestChanges, evil))
-	s.must(s.SetStatus(infra, "bob", hub.Status{SHA: mustHead(s, "x"), Context: evil, State: "success", Description: evil}))
+	s.must(s.SetStatus(t.Context(), infra, "bob", hub.Status{SHA: mustHead(s, "x"), Context: evil, State: "success", Description: evil}))
 	s.bot("POST", "/repos/"+infra+"/check-runs", map[string]any{
 		"name": evil, "head_sha": mustHead(s, "x"), "conclusion": "success", "details_url": "javascript:alert(1)",
 		"output": map[string]any{"title": evil, "summary": evil},

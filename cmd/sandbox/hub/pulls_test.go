@@ -113,7 +113,7 @@ func TestBranchProtection(t *testing.T) {
 		t.Errorf("mergeable_state = %s; want blocked", got)
 	}
 	// A status of that name by anybody with write access does not count: the app is pinned.
-	s.must(s.SetStatus(infra, "alice", hub.Status{SHA: mustHead(s, "boatlift/web"), Context: "boatlift/gate", State: "success"}))
+	s.must(s.SetStatus(t.Context(), infra, "alice", hub.Status{SHA: mustHead(s, "boatlift/web"), Context: "boatlift/gate", State: "success"}))
 	merge().want(405, "is expected")
 	gate := func(conclusion string) {
 		t.Helper()

@@ -1,4 +1,4 @@
-# `make` lists the targets. Go, git and make are all that is needed; the tools below are fetched by Go, at these versions.
+# `make` lists the targets. Go, git and make are all that is needed, and npm for make contract; the tools below are fetched by Go, at these versions.
 
 GOFUMPT     := mvdan.cc/gofumpt@v0.9.2
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -10,10 +10,10 @@ RACEPKGS ?= ./internal/store ./internal/reconcile ./internal/hook ./internal/git
 FUZZPKGS ?= $(sort $(dir $(shell git grep -l '^func Fuzz' -- '*_test.go')))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz fmt clean
+.PHONY: help build demo test contract race lint fuzz fmt clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/boatlift and bin/sandbox
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/boatlift ./cmd/boatlift
@@ -24,6 +24,14 @@ demo: build ## try it: a registry, a forge and the bot on this machine (ONCE=1: 
 
 test: ## run all tests
 	go test -timeout 30m ./...
+
+contract: ## check what bot and sandbox say to each other against GitHub's own documents (needs node and npm)
+	@command -v node > /dev/null && command -v npm > /dev/null || { \
+		echo "make contract: node and npm are not both on the PATH" >&2; \
+		echo "install Node.js 20 or newer with npm: it fetches GitHub's documents, which are not part of this repository" >&2; exit 1; }
+	@mkdir -p .contract && cp cmd/sandbox/conform/package.json cmd/sandbox/conform/package-lock.json .contract/
+	npm ci --prefix .contract --ignore-scripts --no-audit --no-fund
+	cd cmd/sandbox/hub && BOATLIFT_CONTRACT='$(CURDIR)/.contract' go test -count=1 -timeout 10m
 
 race: ## run the tests under the race detector, where it matters (RACEPKGS=...)
 	CGO_ENABLED=1 go test -timeout 30m -race $(RACEPKGS)
@@ -46,4 +54,4 @@ fmt: ## format
 	go run $(GOFUMPT) -l -w .
 
 clean: ## remove what build made
-	rm -rf bin
+	rm -rf bin .contract

@@ -68,7 +68,11 @@ var rows = map[string]row{
 	"policies":                 {tests: []string{"internal/gate", "internal/image"}},
 
 	// What the sandbox is made of: a forge that runs real git and real kustomize, a real registry, and both set up with the bot's process.
-	"cmd/sandbox/hub":    {imports: []string{"internal/render"}, tests: []string{"internal/forge", "internal/forge/forgetest", "internal/forge/github"}},
+	"cmd/sandbox/hub": {
+		imports: []string{"internal/render"},
+		tests:   []string{"cmd/sandbox/conform", "internal/forge", "internal/forge/forgetest", "internal/forge/github"},
+	},
+	"cmd/sandbox/conform": {imports: []string{"cmd/sandbox/hub"}}, // used by tests only
 	"cmd/sandbox/images": {tests: []string{"internal/image", "internal/registry"}},
 	"cmd/sandbox/stage":  {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "internal/dashboard"}, tests: []string{"internal/render"}},
 
@@ -128,7 +132,8 @@ var dependencies = []dependency{
 
 	{path: "pgregory.net/rapid", tests: []string{"*"}},
 	{path: "github.com/rogpeppe/go-internal", tests: []string{"cmd/boatlift", "cmd/sandbox"}},
-	{path: "github.com/getkin/kin-openapi", tests: []string{"cmd/sandbox/hub"}},
+	{path: "github.com/getkin/kin-openapi", in: []string{"cmd/sandbox/conform"}},
+	{path: "github.com/santhosh-tekuri/jsonschema/v6", in: []string{"cmd/sandbox/conform"}},
 }
 
 // goPackage is what go list tells of a package.
@@ -271,7 +276,7 @@ func TestBotHasNoMoreThanItNeeds(t *testing.T) {
 			majors[m[1]] = true
 		}
 		for _, never := range []string{
-			"testing", "net/http/httptest", "pgregory.net/rapid", "github.com/distribution/distribution", "k8s.io/client-go", "helm.sh/helm",
+			"testing", "net/http/httptest", "pgregory.net/rapid", "github.com/getkin/kin-openapi", "github.com/santhosh-tekuri/jsonschema", "github.com/distribution/distribution", "k8s.io/client-go", "helm.sh/helm",
 		} {
 			if p.ImportPath == never || strings.HasPrefix(p.ImportPath, never+"/") {
 				t.Errorf("the bot links %s", p.ImportPath)

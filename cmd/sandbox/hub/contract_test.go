@@ -34,6 +34,7 @@ var _ forgetest.Protector = (*harness)(nil)
 func newHarness(t testing.TB, opts hub.Options) *harness {
 	t.Helper()
 	opts.Dir = t.TempDir()
+	listen(t, &opts, true)
 	running, err := hub.Start(opts)
 	must(t, err)
 	adapter, err := github.New(github.Options{

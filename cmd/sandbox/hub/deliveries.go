@@ -96,12 +96,18 @@ func (h *Hub) redeliverLocked(d *delivery) {
 
 // enqueueLocked puts a new event into the outbox, or into the hands of a fault.
 func (h *Hub) enqueueLocked(name string, ev event, body any) {
-	if h.webhook.URL == "" {
+	if h.webhook.URL == "" && h.opts.OnWebhook == nil {
 		return
 	}
 	raw, err := json.Marshal(body)
 	if err != nil {
 		h.log.Error("sandbox forge cannot write a webhook", "event", name, "error", err)
+		return
+	}
+	if h.opts.OnWebhook != nil {
+		h.opts.OnWebhook(Webhook{Event: name, Body: bytes.Clone(raw)})
+	}
+	if h.webhook.URL == "" {
 		return
 	}
 	d := &delivery{id: h.idLocked(), guid: newGUID(), event: name, action: ev.action, body: raw}

@@ -38,6 +38,11 @@ type Options struct {
 	Now           func() time.Time // time.Now by default; timestamps, token expiry and rate windows follow it
 	Logger        *slog.Logger     // discards by default
 	Pipeline      Pipeline         // what a merge to the default branch sets off; Render by default
+
+	// OnExchange is told of every call of the API with its answer, OnWebhook of every event that the app hears of; both may be nil.
+	// They are called concurrently, OnWebhook while the state is locked: neither may call the Hub.
+	OnExchange func(Exchange)
+	OnWebhook  func(Webhook)
 }
 
 // Hub is a running forge. Close stops it.
@@ -223,9 +228,9 @@ func (h *Hub) handler() http.Handler {
 		mux.ServeHTTP(w, r)
 	})
 	if h.prefix == "" {
-		return inner
+		return h.observed(inner)
 	}
-	return http.StripPrefix(h.prefix, inner)
+	return http.StripPrefix(h.prefix, h.observed(inner))
 }
 
 // idLocked hands out ids; one sequence serves everything, as ids need only differ.

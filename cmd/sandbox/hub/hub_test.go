@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == render.ChildCommand {
 		os.Exit(render.ChildMain(os.Stdin, os.Stdout))
 	}
-	os.Exit(m.Run())
+	os.Exit(judged(m))
 }
 
 const infra = "acme/infra"
@@ -53,6 +53,7 @@ func start(t *testing.T, opts hub.Options) *sandbox {
 	if opts.WebhookURL == "" {
 		opts.WebhookURL, opts.WebhookSecret = s.hooks.url, "hook-secret"
 	}
+	listen(t, &opts, false)
 	var err error
 	if s.Hub, err = hub.Start(opts); err != nil {
 		t.Fatalf("Start: %v", err)

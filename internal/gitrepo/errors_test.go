@@ -61,7 +61,8 @@ func TestUpdatesThatCannotBe(t *testing.T) {
 	main := rp.head("main")
 	for want, change := range map[string]func(*BranchUpdate){
 		"old value":          func(u *BranchUpdate) { u.Old = "main" },
-		"its parent":         func(u *BranchUpdate) { u.Parent = "" },
+		"its parent":         func(u *BranchUpdate) { u.Parent = "main" },
+		"has no parent":      func(u *BranchUpdate) { u.Parent = "" },
 		"no time":            func(u *BranchUpdate) { u.When = time.Time{} },
 		"git cannot write":   func(u *BranchUpdate) { u.When = time.Unix(-5, 0) },
 		"no author":          func(u *BranchUpdate) { u.Author = Identity{"<>", "x@y"} },

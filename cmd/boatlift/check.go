@@ -117,7 +117,7 @@ func check(cmd *cobra.Command, dir string, asJSON bool) error {
 	return nil
 }
 
-// checkSenders tells which registries lack what their types need.
+// checkSenders tells which registries lack what their types need, and which forges have a key that does not sign.
 func checkSenders(bot config.Bot) error {
 	var errs []error
 	for _, r := range bot.Registries {
@@ -127,6 +127,9 @@ func checkSenders(bot config.Bot) error {
 		if _, err := makeSender(r, r.Secrets); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	if _, err := makeSigners(bot); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

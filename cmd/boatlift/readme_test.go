@@ -750,7 +750,7 @@ func TestReadmePermissions(t *testing.T) {
 		"Issues.Get": "Pull requests write", "Issues.AddLabelsToIssue": "Pull requests write", "Issues.ListComments": "Pull requests write",
 		"Issues.CreateComment":        "Pull requests write", // a pull request is an issue, and its permission serves too
 		"Repositories.CompareCommits": "Contents write",
-		"PullRequests.Merge":          "Contents write", "Git.GetRef": "Contents write", "Git.DeleteRef": "Contents write",
+		"PullRequests.Merge":          "Contents write", "Git.GetRef": "Contents write", "Git.CreateRef": "Contents write", "Git.DeleteRef": "Contents write",
 	}
 	services := []string{"Actions", "Apps", "Checks", "Git", "Issues", "Organizations", "PullRequests", "Repositories", "Teams", "Users"}
 	files, err := filepath.Glob(filepath.Join(readmeRoot, "internal", "forge", "github", "*.go"))

@@ -162,6 +162,14 @@ func join(bot config.Bot, db *store.Store, count *metrics, log *slog.Logger) (*p
 	if err != nil {
 		return nil, err
 	}
+	signers, err := makeSigners(bot)
+	if err != nil {
+		return nil, err
+	}
+	verified := map[string]bool{}
+	for _, f := range bot.Forges {
+		verified[f.Name] = f.Verified
+	}
 	p := &parts{}
 	for _, e := range endpoints {
 		p.senders = append(p.senders, "/hooks/"+e.Name)
@@ -182,7 +190,7 @@ func join(bot config.Bot, db *store.Store, count *metrics, log *slog.Logger) (*p
 		Parse: func(text []byte) (promotion.Config, error) {
 			return config.ParseRepo(reconcile.ConfigFile, text, engine, bot.Require)
 		},
-		MarkerKey: func(name string) []byte { return keys[name] }, Now: db.Now, Log: log, Workers: bot.Workers, Poll: bot.Poll, Observe: count.turned,
+		MarkerKey: func(name string) []byte { return keys[name] }, Signers: signers, Verified: verified, Now: db.Now, Log: log, Workers: bot.Workers, Poll: bot.Poll, Observe: count.turned,
 	})
 	return p, err
 }
@@ -236,6 +244,22 @@ func markerKey(f config.Forge) []byte {
 	}
 	sum := sha256.Sum256(append([]byte("boatlift marker key\n"), secret...))
 	return sum[:]
+}
+
+// makeSigners reads the keys with which commits are signed, by the name of the forge.
+func makeSigners(bot config.Bot) (map[string]*gitrepo.Signer, error) {
+	signers := map[string]*gitrepo.Signer{}
+	for _, f := range bot.Forges {
+		if f.SigningKey.IsZero() {
+			continue
+		}
+		signer, err := gitrepo.NewSigner(f.SigningKey.Reveal(), f.Passphrase.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("forge %s: %w", f.Name, err)
+		}
+		signers[f.Name] = signer
+	}
+	return signers, nil
 }
 
 func makeRegistryClient(bot config.Bot) (*registry.Client, error) {

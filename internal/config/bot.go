@@ -111,13 +111,15 @@ type Registry struct {
 
 // Forge is a GitHub App, or an account by its personal access token.
 type Forge struct {
-	Name, Type     string
-	AppID          int64
-	PrivateKey     Secret
-	Token          Secret   // instead of AppID and PrivateKey
-	Repositories   []string // that Token is narrowed to: acme/infra or acme/*; none: all
-	WebhookSecrets Secrets
-	URL            string // root of the API; empty: github.com
+	Name, Type             string
+	AppID                  int64
+	PrivateKey             Secret
+	Token                  Secret   // instead of AppID and PrivateKey
+	Repositories           []string // that Token is narrowed to: acme/infra or acme/*; none: all
+	WebhookSecrets         Secrets
+	URL                    string // root of the API; empty: github.com
+	Verified               bool   // commits are made through the API, which signs them
+	SigningKey, Passphrase Secret // of pushed commits; none: they are not signed
 }
 
 // Log says what is logged, and how.
@@ -353,6 +355,11 @@ func (b *botCheck) forge(f forgeEntry) Forge {
 	}
 	if strings.ContainsFunc(string(forge.Token.Reveal()), func(r rune) bool { return r <= ' ' || r > '~' }) {
 		b.add(f.Token, "token is no token: it has blanks, or letters that no token has", "let the file or variable hold the token alone")
+	}
+	forge.Verified = f.Commits.value == "verified"
+	forge.SigningKey, forge.Passphrase = b.secret(f.SigningKey, "signingKey"), b.secret(f.Passphrase, "passphrase")
+	if f.Passphrase.line > 0 && f.SigningKey.line == 0 {
+		b.add(f.Passphrase, "there is no signingKey that this passphrase could open", "write signingKey: file:/path, or leave passphrase out")
 	}
 	if !forge.PrivateKey.IsZero() {
 		if block, _ := pem.Decode(forge.PrivateKey.Reveal()); block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {

@@ -66,6 +66,9 @@ type forgeEntry struct {
 	Repositories  []text        `json:"repositories,omitempty" eg:"repositories: [acme/infra-production, acme-sandbox/*]" jsonschema:"minItems=1" jsonschema_description:"Narrows what the token reaches: owner/name or owner/*. Default: all that its account may write to."`
 	WebhookSecret secretSources `json:"webhookSecret" eg:"webhookSecret: env:WEBHOOK_SECRET" jsonschema_description:"The secret of the webhook: env:NAME or file:/path; or a list of such, while one is changed."`
 	URL           text          `json:"url,omitempty" eg:"url: https://github.acme.io/api/v3" jsonschema_description:"The root of the API: https://HOST/api/v3 of a GitHub Enterprise Server, https://api.SUBDOMAIN.ghe.com. Default: github.com."`
+	Commits       text          `json:"commits,omitempty" eg:"commits: pushed" jsonschema:"enum=pushed,enum=verified,default=pushed" jsonschema_description:"How commits are made: pushed with git, or verified, made through the forge's API so that it signs them."`
+	SigningKey    secretSource  `json:"signingKey,omitempty" eg:"signingKey: file:/etc/boatlift/signing-key" jsonschema_description:"A private key, SSH or armored OpenPGP, with which pushed commits are signed: env:NAME or file:/path."`
+	Passphrase    secretSource  `json:"passphrase,omitempty" eg:"passphrase: env:SIGNING_PASSPHRASE" jsonschema_description:"The signing key's passphrase: env:NAME or file:/path."`
 }
 
 type requireEntry struct {

@@ -99,3 +99,38 @@ func TestChainsThatCannotBe(t *testing.T) {
 		t.Errorf("a stale chain: %v, %v", results, err)
 	}
 }
+
+func TestBranchesMovedToCommitsThatAreThere(t *testing.T) {
+	b := newBackend(t)
+	rp := b.repo("infra", allFilters, map[string]file{"a": {data: "1"}})
+	remote := newTestClient(t, Options{}).Remote(rp.url, nil)
+	first := rp.head("main")
+	second := rp.commit("main", map[string]file{"a": {data: "2"}})
+	rp.git("", "branch", "old", string(first))
+	rp.git("", "branch", "away", string(first))
+	b.taken()
+	results, err := remote.Push(context.Background(), []BranchUpdate{
+		{Branch: "old", Old: first, To: second},
+		{Branch: "new", To: first},
+		{Branch: "away", Old: first, Delete: true},
+		{Branch: "stale", Old: second, To: first},
+		{Branch: "nowhere", To: Hash(strings.Repeat("ab", 20))},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if requests := b.taken(); len(requests) != 2 { // the push, and where the two are that were refused
+		t.Errorf("requests %q", requests)
+	}
+	if results[0].New != second || results[1].New != first || results[2].New != "" || rp.head("old") != second || rp.head("new") != first || rp.exists("away") {
+		t.Errorf("results %+v", results)
+	}
+	if !errors.Is(results[3].Err, ErrStale) || results[4].Err == nil || rp.exists("nowhere") {
+		t.Errorf("what cannot be: %v, %v", results[3].Err, results[4].Err)
+	}
+	rp.fsck()
+	both, err := remote.Push(context.Background(), []BranchUpdate{{Branch: "old", Old: second, To: first, Delete: true}})
+	if err != nil || both[0].Err == nil {
+		t.Errorf("moved and deleted at once: %+v, %v", both, err)
+	}
+}

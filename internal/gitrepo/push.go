@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,8 @@ type BranchUpdate struct {
 	Signer *Signer
 	// Delete removes the branch. Only Branch and Old are used then.
 	Delete bool
+	// To moves the branch to a commit that the server has, and makes none. Only Branch and Old are used besides.
+	To Hash
 }
 
 // Result is what became of one update.
@@ -88,9 +91,10 @@ func (b *builder) commands(updates []BranchUpdate, results []Result) []*command 
 		switch {
 		case results[i].Err != nil:
 			continue
-		case u.Delete:
-			c := &command{results: []*Result{&results[i]}, made: []oid{{}}}
+		case u.Delete, u.To != "":
+			c := &command{results: []*Result{&results[i]}, made: make([]oid, 1)}
 			c.old, _ = parseOID(string(u.Old))
+			c.made[0], _ = parseOID(string(u.To))
 			cmds = append(cmds, c)
 			continue
 		case u.Parent == "":
@@ -120,7 +124,7 @@ func (b *builder) commands(updates []BranchUpdate, results []Result) []*command 
 // continued refuses the updates that would continue one which cannot be made.
 func continued(updates []BranchUpdate, results []Result, branch string) {
 	for i, u := range updates {
-		if u.Branch == branch && u.Parent == "" && !u.Delete && results[i].Err == nil {
+		if u.Branch == branch && u.Parent == "" && !u.Delete && u.To == "" && results[i].Err == nil {
 			results[i].Err = &UpdateError{branch, "the update that it continues was not made"}
 		}
 	}
@@ -159,7 +163,7 @@ func pushTargets(updates []BranchUpdate, results []Result) []target {
 		if !seen {
 			first[u.Branch], before = u, u
 		}
-		if u.Delete {
+		if u.Delete || u.To != "" {
 			continue
 		}
 		t := target{blobs: true, paths: []string{""}}
@@ -179,11 +183,11 @@ func pushTargets(updates []BranchUpdate, results []Result) []target {
 
 // checkNext checks an update beside the first one of the same branch.
 func checkNext(u, first BranchUpdate, seen bool) string {
-	continues := u.Parent == "" && !u.Delete
+	continues := u.Parent == "" && !u.Delete && u.To == ""
 	switch {
 	case !seen && continues:
 		return "it has no parent, and there is no update before it that it could continue"
-	case seen && (!continues || first.Delete):
+	case seen && (!continues || first.Delete || first.To != ""):
 		return "the branch is in this push already"
 	case seen && u.Old != first.Old:
 		return "its old value is not that of the update which it continues"
@@ -200,7 +204,9 @@ func checkUpdate(u BranchUpdate) string {
 		return "its old value is not an object name"
 	case u.Delete && u.Old == "":
 		return "a branch is deleted only at a known commit"
-	case u.Delete:
+	case u.To != "" && (u.Delete || !u.To.Valid()):
+		return "the commit that it should be moved to is not an object name"
+	case u.Delete, u.To != "":
 		return ""
 	case u.Parent != "" && !u.Parent.Valid():
 		return "its parent is not an object name"
@@ -316,7 +322,7 @@ func (r *Remote) sendPack(ctx context.Context, cmds []*command, objects []newObj
 			c.reason, c.unclear = joinText("it was not reported on", messages), true
 		}
 	}
-	if report.UnpackStatus != fine && len(objects) > 0 {
+	if report.UnpackStatus != fine && len(objects) > 0 { // else nothing was sent that could be read otherwise
 		return a.clean(report.UnpackStatus), nil
 	}
 	return "", nil
@@ -348,7 +354,7 @@ func (r *Remote) encodePush(cmds []*command, objects []newObject, thin bool) ([]
 	if err := req.Encode(&b); err != nil {
 		return nil, fmt.Errorf("%s: %w", opPush, err)
 	}
-	if len(objects) == 0 {
+	if !slices.ContainsFunc(cmds, func(c *command) bool { return c.new() != oid{} }) {
 		return b.Bytes(), nil // only deletes: no pack may follow
 	}
 	pack, err := r.client.writePack(objects, thin)

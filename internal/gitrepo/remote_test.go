@@ -169,7 +169,7 @@ func TestIsDir(t *testing.T) {
 	ctx := context.Background()
 	b := newBackend(t)
 	rp := b.repo("r", allFilters, map[string]file{
-		"a/b/f": {data: "x"}, "link": {"120000", "a"}, "mod": {"160000", "1234567890123456789012345678901234567890"},
+		"a/b/f": {data: "x"}, "run.sh": {"100755", "x"}, "link": {"120000", "a"}, "mod": {"160000", "1234567890123456789012345678901234567890"},
 	})
 	tree, err := newTestClient(t, Options{}).Remote(rp.url, nil).Tree(ctx, rp.head("main"))
 	if err != nil {
@@ -180,6 +180,11 @@ func TestIsDir(t *testing.T) {
 	} {
 		if got, err := tree.IsDir(ctx, path); got != want || err != nil {
 			t.Errorf("IsDir(%q) = %v, %v; want %v", path, got, err, want)
+		}
+	}
+	for path, want := range map[string]bool{"a/b/f": true, "run.sh": false, "link": false, "a": false, "none": false} {
+		if got, err := tree.IsPlain(ctx, path); got != want || err != nil {
+			t.Errorf("IsPlain(%q) = %v, %v; want %v", path, got, err, want)
 		}
 	}
 	if _, err := tree.IsDir(ctx, "../x"); !errors.Is(err, ErrUnsupported) {

@@ -137,6 +137,7 @@ type Promotion struct {
 	Head         string        `json:"head,omitempty"` // the head commit the bot made
 	Base         string        `json:"base,omitempty"` // the commit of the base branch it was made on
 	Files        []string      `json:"files,omitempty"`
+	Unsigned     string        `json:"unsigned,omitempty"`    // why the forge did not sign Head, where it was asked to
 	MergeableAt  string        `json:"mergeableAt,omitempty"` // the base commit for which the forge said that head has no conflict
 	PullRequest  int           `json:"pullRequest,omitempty"`
 	URL          string        `json:"url,omitempty"`

@@ -75,7 +75,7 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 			ready = append(ready, w)
 		}
 	}
-	for i, result := range t.pushAll(ctx, updates) {
+	for i, result := range t.publish(ctx, updates, pushed) {
 		w := pushed[i]
 		if result.Err != nil {
 			if err := t.openFailed(ctx, w, fmt.Errorf("push branch %s: %w", w.pr.Branch, result.Err), out); err != nil {
@@ -197,7 +197,7 @@ func (t *turn) prepare(ctx context.Context, w *work) (update gitrepo.BranchUpdat
 	who := gitrepo.Identity{Name: t.self.Name, Email: t.self.Email}
 	return gitrepo.BranchUpdate{
 		Branch: w.pr.Branch, Old: old, Parent: on.Commit(), Files: w.changes.files, Message: commitMessage(w.pr.Release),
-		Author: who, Committer: who, When: w.pr.CreatedAt.Truncate(time.Second),
+		Author: who, Committer: who, When: w.pr.CreatedAt.Truncate(time.Second), Signer: t.r.Signers[t.forgeName],
 	}, true, nil
 }
 

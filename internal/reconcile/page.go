@@ -36,6 +36,9 @@ func (t *turn) pullBody(w *work) string {
 	if origin := t.originSection(r); b.Len()+len(origin)+len(mark)+maxDiff < maxBody {
 		b.WriteString(origin)
 	}
+	if w.pr.Unsigned != "" {
+		b.WriteString("The commit is not signed by the forge: " + plain(cut(w.pr.Unsigned, 500)) + ".\n\n")
+	}
 	b.WriteString("### What changes in the repository\n\n" + fence("diff", cut(w.changes.diff, maxDiff)) + "\n\n")
 	rendered := renderedSection(w.changes)
 	if b.Len()+len(rendered)+len(mark) > maxBody {

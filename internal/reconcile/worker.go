@@ -41,6 +41,8 @@ type Options struct {
 	Require   []gate.Use                                  // policies of the organisation
 	Parse     func(text []byte) (promotion.Config, error) // reads a .boatlift.yaml
 	MarkerKey func(forgeName string) []byte               // signs the marker in pull requests
+	Signers   map[string]*gitrepo.Signer                  // sign pushed commits, by the forge's name; none: they are not signed
+	Verified  map[string]bool                             // the forges that are to make the commits, and sign them
 	Now       func() time.Time                            // default time.Now
 	Log       *slog.Logger                                // default discards
 	Workers   int                                         // default 4

@@ -61,6 +61,13 @@ func (h *Hub) AddPerson(login string) Person {
 	return Person{ID: a.id, Login: a.login, Token: a.password}
 }
 
+// AddMachine makes the account of another app, as one that tidies up branches: slug[bot].
+func (h *Hub) AddMachine(slug string) (login string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.accountLocked(slug+"[bot]", kindBot).login
+}
+
 // accountLocked finds or makes an account.
 func (h *Hub) accountLocked(login, kind string) *account {
 	key := strings.ToLower(login)

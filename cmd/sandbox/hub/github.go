@@ -20,7 +20,10 @@ const (
 
 type obj = map[string]any
 
-// githubFace is GitHub's REST API, version 2022-11-28, as a GitHub Enterprise Server has it under /api/v3.
+// graphQLPath is where a GitHub Enterprise Server has its GraphQL API.
+const graphQLPath = "/api/graphql"
+
+// githubFace is GitHub's REST API, version 2022-11-28, as a GitHub Enterprise Server has it under /api/v3, and a little of GraphQL.
 type githubFace struct {
 	h   *Hub
 	mux *http.ServeMux
@@ -85,17 +88,26 @@ func (f *githubFace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		failWith(w, v.set.ErrorStatus)
 		return
 	}
+	if r.URL.Path == graphQLPath {
+		f.answer(w, r, v, f.serveGraphQL)
+		return
+	}
 	inner := r.Clone(r.Context())
 	inner.URL.Path = strings.TrimPrefix(r.URL.Path, "/api/v3")
 	inner.URL.RawPath = strings.TrimPrefix(r.URL.EscapedPath(), "/api/v3")
 	if f.redirected(w, inner) {
 		return
 	}
+	f.answer(w, inner, v, f.mux.ServeHTTP)
+}
+
+// answer lets a route do its work; where that is to look as if it had failed, its answer is lost.
+func (f *githubFace) answer(w http.ResponseWriter, r *http.Request, v verdict, serve http.HandlerFunc) {
 	if !v.err {
-		f.mux.ServeHTTP(w, inner)
+		serve(w, r)
 		return
 	}
-	f.mux.ServeHTTP(newRecorder(), inner)
+	serve(newRecorder(), r)
 	failWith(w, v.set.ErrorStatus)
 }
 
@@ -253,6 +265,12 @@ func (c *call) admitLocked(need string) error {
 	if need == "any" {
 		return nil
 	}
+	return c.mayLocked(need)
+}
+
+// mayLocked looks whether the caller's token, and the person behind it, have the permission in the repository.
+func (c *call) mayLocked(need string) error {
+	h := c.h
 	permission, level, _ := strings.Cut(need, ":")
 	review := permission == "reviews" // people who can read may review; an app needs the permission to write
 	if review {

@@ -37,6 +37,7 @@ type Options struct {
 	LongTokens    bool             // installation tokens in the form of about 520 characters with dots, without being asked
 	Now           func() time.Time // time.Now by default; timestamps, token expiry and rate windows follow it
 	Logger        *slog.Logger     // discards by default
+	SignsNothing  bool             // commits made through the API are not signed, as on an Enterprise Server whose site does not
 	Pipeline      Pipeline         // what a merge to the default branch sets off; Render by default
 
 	// OnExchange is told of every call of the API with its answer, OnWebhook of every event that the app hears of; both may be nil.
@@ -218,6 +219,7 @@ func (h *Hub) Close() error {
 func (h *Hub) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v3/", h.face)
+	mux.Handle(graphQLPath, h.face)
 	mux.Handle("/sandbox/", h.adminHandler())
 	mux.Handle("/", h.pagesHandler())
 	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

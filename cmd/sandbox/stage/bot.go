@@ -24,7 +24,7 @@ import (
 type Bot struct {
 	dir, path, apiURL string
 	appID             int64
-	more              string // added to the configuration
+	forge, more       string // added to the forge and to the end of the configuration
 	log               io.Writer
 
 	mu     sync.Mutex
@@ -60,8 +60,8 @@ forges:
     privateKey: file:app.pem
     webhookSecret: file:webhook-secret
     url: %s
-log: {format: json, level: debug}
-%s`, b.listen, b.DataDir(), b.appID, b.apiURL, b.more)
+%slog: {format: json, level: debug}
+%s`, b.listen, b.DataDir(), b.appID, b.apiURL, b.forge, b.more)
 }
 
 // Start runs the process and waits until it listens. Started again, it has its old address.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,6 +38,12 @@ type Options struct {
 	Files map[string][]byte
 	// BotConfig is added to the end of the bot's boatlift.yaml, for keys that the stage does not set itself.
 	BotConfig string
+	// ForgeConfig is added to the forge's entry in it: lines of keys, not indented.
+	ForgeConfig string
+	// Secrets are files beside the bot's boatlift.yaml.
+	Secrets map[string][]byte
+	// Hub changes how the forge is made; nil: not at all.
+	Hub func(*hub.Options)
 }
 
 // Stage is a running registry, forge and bot.
@@ -62,7 +69,11 @@ func Start(ctx context.Context, o Options) (s *Stage, err error) {
 			s = nil
 		}
 	}()
-	if s.Hub, err = hub.Start(hub.Options{Dir: filepath.Join(o.Dir, "forge"), WebhookSecret: webhookSecret}); err != nil {
+	options := hub.Options{Dir: filepath.Join(o.Dir, "forge"), WebhookSecret: webhookSecret}
+	if o.Hub != nil {
+		o.Hub(&options)
+	}
+	if s.Hub, err = hub.Start(options); err != nil {
 		return s, fmt.Errorf("start the forge: %w", err)
 	}
 	if s.Bot, err = s.prepareBot(); err != nil {
@@ -87,14 +98,17 @@ func (s *Stage) prepareBot() (*Bot, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	for name, content := range map[string][]byte{
-		"app.pem": s.Hub.AppKeyPEM(), "webhook-secret": []byte(webhookSecret), "registry-token": []byte(registryToken),
-	} {
+	files := map[string][]byte{"app.pem": s.Hub.AppKeyPEM(), "webhook-secret": []byte(webhookSecret), "registry-token": []byte(registryToken)}
+	maps.Copy(files, s.opts.Secrets)
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return nil, err
 		}
 	}
 	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: s.opts.BotConfig}
+	for line := range strings.Lines(s.opts.ForgeConfig) {
+		b.forge += "    " + line
+	}
 	return b, nil
 }
 

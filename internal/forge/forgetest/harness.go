@@ -78,7 +78,9 @@ type Protector interface {
 // Contract proves every promise of package forge, each in a subtest named after it, and each with a harness of its own.
 func Contract(t *testing.T, newHarness func(t testing.TB) Harness) {
 	t.Helper()
-	for _, group := range [][]promise{repositoryPromises(), pullRequestPromises(), mergePromises(), checkPromises(), sourcePromises(), evidencePromises(), limitPromises()} {
+	for _, group := range [][]promise{
+		repositoryPromises(), pullRequestPromises(), mergePromises(), checkPromises(), sourcePromises(), evidencePromises(), commitPromises(), limitPromises(),
+	} {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) { p.prove(t, newHarness(t)) })
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +26,10 @@ import (
 const socketName = "boatlift.sock"
 
 // running is where the bot that is asked can be found.
-type running struct{ data, server string }
+type running struct {
+	data, server string
+	token        string // for the server; empty: that in $BOATLIFT_TOKEN
+}
 
 // flags tell commands where the running bot is.
 func (b *running) flags(cmd *cobra.Command) {
@@ -82,10 +86,10 @@ func (b running) client() (client *http.Client, base, where string, err error) {
 	if err != nil || at.Host == "" || at.User != nil || (at.Scheme != "https" && at.Scheme != "http") {
 		return nil, "", "", &usageError{fmt.Errorf("--server %s is no address such as https://boatlift.acme.io", b.server)}
 	}
-	if ip := net.ParseIP(at.Hostname()); at.Scheme == "http" && at.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if at.Scheme == "http" && !ownMachine(at) {
 		return nil, "", "", &usageError{errors.New("--server must be https: the token would go over the network in clear")}
 	}
-	if os.Getenv(tokenVariable) == "" {
+	if b.bearer() == "" {
 		return nil, "", "", &usageError{errors.New("--server needs a token in $" + tokenVariable)}
 	}
 	return &http.Client{
@@ -99,6 +103,37 @@ const (
 	askTimeout    = 30 * time.Second
 	tokenVariable = "BOATLIFT_TOKEN"
 )
+
+// bearer is the token that is shown to a server.
+func (b running) bearer() string {
+	if b.token != "" {
+		return b.token
+	}
+	return os.Getenv(tokenVariable)
+}
+
+// unavailableError is a bot, or somebody before it, that asks to be asked again later.
+type unavailableError struct {
+	status int
+	after  time.Duration // 0 where it does not say
+	said   error
+}
+
+func (e *unavailableError) Error() string { return e.said.Error() }
+func (e *unavailableError) Unwrap() error { return e.said }
+
+// later makes an error of an answer that is worth another try.
+func later(answer *http.Response, said error) error {
+	switch answer.StatusCode {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		seconds, err := strconv.Atoi(answer.Header.Get("Retry-After"))
+		if err != nil || seconds < 0 {
+			seconds = 0
+		}
+		return &unavailableError{answer.StatusCode, time.Duration(seconds) * time.Second, said}
+	}
+	return said
+}
 
 // ask sends one request to the running bot and decodes its answer into result.
 func (b running) ask(ctx context.Context, method, path string, body, result any) error {
@@ -118,19 +153,19 @@ func (b running) ask(ctx context.Context, method, path string, body, result any)
 		return err
 	}
 	if b.server != "" {
-		req.Header.Set("Authorization", "Bearer "+os.Getenv(tokenVariable))
+		req.Header.Set("Authorization", "Bearer "+b.bearer())
 	}
 	answer, err := client.Do(req)
 	if err != nil {
 		return &noBotError{where: where, err: err}
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
+	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusAccepted {
 		var p dashboard.Problem
 		if err := json.NewDecoder(answer.Body).Decode(&p); err != nil || p.Message == "" {
-			return fmt.Errorf("the bot answered %s", answer.Status)
+			return later(answer, fmt.Errorf("the bot answered %s", answer.Status))
 		}
-		return &p
+		return later(answer, &p)
 	}
 	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
 		return fmt.Errorf("read the bot's answer: %w", err)

@@ -42,7 +42,7 @@ type command func(p *play, ctx context.Context, ts *testscript.TestScript, args 
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]command{
-		"stage":     (*play).start,     // stage start [bot=FILE] [acceptance=FILE] [production=FILE] [file=FILE…]: sets BOATLIFT_DATA, BOT, BOT_URL, HUB, REGISTRY
+		"stage":     (*play).start,     // stage start [mute] [bot=FILE] [acceptance=FILE] [production=FILE] [file=FILE…]: sets BOATLIFT_DATA, BOT, BOT_URL, HUB, REGISTRY
 		"push":      (*play).push,      // push TAG [REPOSITORY…]: push images, by default all
 		"retag":     (*play).retag,     // retag REPOSITORY FROM TO
 		"pull":      (*play).pull,      // pull ENV TAG: the open pull request on stdout, its number as $PULL and its head as $HEAD
@@ -66,6 +66,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"json":      (*play).json,      // json FILE [KEY…]: it is JSON, and an object with the keys
 		"member":    (*play).member,    // member FILE KEY: a member of a JSON object on stdout
 		"mode":      (*play).mode,      // mode FILE OCTAL: the file has the permissions
+		"issuer":    (*play).issuer,    // issuer: one that signs tokens for jobs of GitHub Actions; sets ISSUER, and for the job of acme/shop the runner's variables
 		"redeliver": (*play).redeliver, // redeliver EVENT STATUS: the forge sends its last webhook of the kind once more
 	} {
 		all[name] = func(ts *testscript.TestScript, neg bool, args []string) {
@@ -121,10 +122,14 @@ func (p *play) start(ctx context.Context, ts *testscript.TestScript, args []stri
 	}
 	o := stage.Options{Dir: p.dir, BotPath: path, Config: map[string]string{}}
 	for _, a := range args[1:] {
+		if a == "mute" {
+			o.Mute = true
+			continue
+		}
 		what, file, _ := strings.Cut(a, "=")
 		switch text := ts.ReadFile(file); what {
 		case "bot":
-			o.BotConfig = text
+			o.BotConfig = strings.ReplaceAll(text, "${ISSUER}", ts.Getenv("ISSUER"))
 		case "acceptance", "production":
 			o.Config[on(what)] = text
 		case "file":

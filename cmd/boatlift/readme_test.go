@@ -61,8 +61,9 @@ func notRun() map[string]string {
 		`docker run --read-only --cap-drop=ALL --publish 8080:8080 --volume boatlift:/data --volume "$PWD":/etc/boatlift:ro registry.acme.io/platform/boatlift:0.1.0`: docker,
 		"kubectl create namespace boatlift": inside,
 		"kubectl --namespace=boatlift create secret generic boatlift --from-file=github-app-key=secrets/github-app-key.pem --from-file=github-webhook=secrets/github-webhook --from-file=acme-webhook=secrets/acme-webhook --from-file=acme-password=secrets/acme-password": inside,
-		"kubectl apply --kustomize deploy/kubernetes/example":                            inside,
-		"gh api --method POST repos/acme/infra-production/rulesets --input ruleset.json": "it needs an account at GitHub; the JSON is checked by TestReadmeRuleset",
+		"kubectl apply --kustomize deploy/kubernetes/example":                               inside,
+		"boatlift notify registry.acme.io/shop/web:1.4.2 --server https://boatlift.acme.io": "it needs a bot at that address and a job's token; testdata/script/notify.txtar has both",
+		"gh api --method POST repos/acme/infra-production/rulesets --input ruleset.json":    "it needs an account at GitHub; the JSON is checked by TestReadmeRuleset",
 	}
 }
 

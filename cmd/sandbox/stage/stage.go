@@ -44,6 +44,8 @@ type Options struct {
 	Secrets map[string][]byte
 	// Hub changes how the forge is made; nil: not at all.
 	Hub func(*hub.Options)
+	// Mute is a registry that tells nobody of pushes.
+	Mute bool
 }
 
 // Stage is a running registry, forge and bot.
@@ -83,7 +85,11 @@ func Start(ctx context.Context, o Options) (s *Stage, err error) {
 		return s, err
 	}
 	s.Hub.SetWebhook(s.Bot.URL()+"/hooks/github", webhookSecret)
-	if s.Registry, err = images.Start(images.Options{NotifyURL: s.Bot.URL() + "/hooks/registry", NotifyToken: registryToken}); err != nil {
+	notify := images.Options{NotifyURL: s.Bot.URL() + "/hooks/registry", NotifyToken: registryToken}
+	if o.Mute {
+		notify = images.Options{}
+	}
+	if s.Registry, err = images.Start(notify); err != nil {
 		return s, fmt.Errorf("start the registry: %w", err)
 	}
 	if err = s.fill(ctx); err != nil {

@@ -82,6 +82,12 @@ func printEnvironment(w io.Writer, e dashboard.Environment, now time.Time) {
 	for _, i := range e.Images {
 		fmt.Fprintf(w, "    %s %s%s\n", i.Name, imageLabel(i.Tag, i.Digest), runningLabel(i))
 	}
+	if e.Rollout != "succeeded" && e.RolloutSays != "" {
+		fmt.Fprintf(w, "    rollout %s: %s\n", e.Rollout, shown(e.RolloutSays))
+	}
+	for _, v := range e.Verify {
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("    verify %s: %s %s", shown(v.Name), shown(v.State), shown(v.URL)), " "))
+	}
 	for _, p := range e.Promotions {
 		fmt.Fprintf(w, "    %s %s: %s %s\n", p.State, shown(p.Release.App), shown(p.Release.Label()), p.URL)
 		if p.State.Active() && p.Gate != nil {
@@ -90,7 +96,7 @@ func printEnvironment(w io.Writer, e dashboard.Environment, now time.Time) {
 		if p.LastError != "" {
 			fmt.Fprintf(w, "      ! %s (tried again %s)\n", shown(p.LastError), when(p.RetryAt, now))
 		}
-		if p.Modified {
+		if p.Modified || p.Disproved || p.State.InRollout() || p.State == promotion.Failed {
 			fmt.Fprintf(w, "      %s\n", shown(p.Reason))
 		}
 	}

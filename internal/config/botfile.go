@@ -75,7 +75,7 @@ type requireEntry struct {
 	object
 	Policies []policyUse `json:"policies,omitempty" eg:"policies: [{freeze: {from: \"Fri 16:00\", to: \"Mon 07:00\", zone: UTC}}]" jsonschema_description:"Policies that are judged in every environment, before those of the repository."`
 	Merge    text        `json:"merge,omitempty" eg:"merge: approved" jsonschema:"enum=manual,enum=approved,enum=auto" jsonschema_description:"The loosest merge that a repository may choose: manual, approved or auto, the last being the loosest."`
-	Rollout  text        `json:"rollout,omitempty" eg:"rollout: deployment" jsonschema:"enum=deployment,enum=merge" jsonschema_description:"The loosest evidence of a rollout: deployment, or also merge."`
+	Rollout  text        `json:"rollout,omitempty" eg:"rollout: deployment" jsonschema:"enum=deployment,enum=workflow,enum=merge" jsonschema_description:"The loosest evidence of a rollout: deployment, also workflow, or also merge."`
 	Pin      text        `json:"pin,omitempty" eg:"pin: tag+digest" jsonschema:"enum=tag+digest,enum=digest,enum=tag" jsonschema_description:"The loosest pin: tag+digest and digest both demand digests, tag allows tags alone."`
 }
 

@@ -13,9 +13,8 @@
 //
 // # Decisions
 //
-// What is not enforced is not accepted: verify, rollout: {workflow: …}, the policy checks, code owners and teams under approvals,
-// limits, a registry's poll and postgres:// are refused with a sentence about what to write instead, as long as nothing collects the
-// evidence or holds the limit. verify: [] asks for nothing and is taken.
+// What is not enforced is not accepted: code owners and teams under approvals, limits, a registry's poll and postgres:// are refused with a sentence about what to write instead, as long as nothing collects the
+// evidence or holds the limit.
 //
 // Image rules come out from the most to the least specific, as image.ComparePatterns orders them, since the first that matches counts:
 // an exception below a wildcard is not lost for standing there. Two rules for one pattern are refused.

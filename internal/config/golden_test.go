@@ -92,7 +92,7 @@ func repoText(cfg promotion.Config) string {
 		for _, i := range e.Images {
 			fmt.Fprintf(&b, "  image %s: %s\n", i.Image, i.Tags)
 		}
-		fmt.Fprintf(&b, "  verify %q\n", e.Verify)
+		fmt.Fprintf(&b, "  verify %+v\n", e.Verify)
 		for _, u := range e.Policies {
 			fmt.Fprintf(&b, "  policy %s %#v\n", u.Policy, u.Parameters)
 		}

@@ -133,16 +133,8 @@ const (
 	approvers  = "from" // in which a name with a slash is a team
 )
 
-// unread tells a policy whose facts are not collected at all.
-func unread(policy string) bool { return policy == "checks" }
-
 // unsupported refuses what no facts are collected for: it would wait for ever, or look as if it were enforced.
 func (u policyUse) unsupported(p *problems) bool {
-	if unread(u.use.Policy) {
-		p.add(u, "this version of boatlift does not read other checks yet, so the policy "+u.use.Policy+" would wait for ever",
-			"leave it out, and require the checks by the branch's protection or ruleset at the forge")
-		return true
-	}
 	if u.use.Policy != approvals {
 		return false
 	}

@@ -17,6 +17,7 @@ import (
 const (
 	defaultSettle  = 60 * time.Second
 	defaultMaxOpen = 10
+	defaultTimeout = time.Hour
 )
 
 const (
@@ -24,6 +25,11 @@ const (
 	maxMaxOpen      = 1000
 	maxDeployment   = 255 // what GitHub takes
 	maxEnvironments = 200
+	maxWorkflow     = 100
+	maxCheck        = 200
+	maxChecks       = 50
+	minTimeout      = time.Minute
+	maxTimeout      = 7 * 24 * time.Hour
 )
 
 // ParseRepo reads the .boatlift.yaml of an infra repo. Every default is filled in. The error is an *Errors with all problems; file is
@@ -85,6 +91,7 @@ func (r *repoCheck) environment(e environment) promotion.Environment {
 		Path:     r.path(e.Path),
 		After:    r.after(e),
 		Rollout:  r.rollout(e.Rollout),
+		Verify:   r.verify(e),
 		Policies: r.uses(e.Policies, r.checker),
 		Pin:      promotion.Pin(e.Pin.or(string(promotion.PinTagAndDigest))),
 		Merge:    promotion.MergeMode(e.Merge.or(string(promotion.MergeManual))),
@@ -110,10 +117,6 @@ func (r *repoCheck) environment(e environment) promotion.Environment {
 			r.add(e.MaxOpen, fmt.Sprintf("maxOpen is more than %d", maxMaxOpen), "write maxOpen: 0 for no limit")
 		}
 		env.MaxOpen = int(e.MaxOpen.value)
-	}
-	if len(e.Verify) > 0 {
-		r.add(e.Verify[0], "this version of boatlift does not read the statuses of verify yet, so nothing would ever be verified",
-			"leave it out; in the environments that come after, policies: [{soak: {for: 30m}}] gives tests the time to fail")
 	}
 	r.require.check(r.problems, e, env.Merge, env.Pin)
 	return env
@@ -217,28 +220,95 @@ func (r *repoCheck) rollout(o *rollout) promotion.Rollout {
 	if o == nil {
 		return promotion.Rollout{}
 	}
-	const right = "write rollout: {deployment: production}, with the name of the deployment at the forge, or rollout: {merge: true}"
+	const right = "write rollout: {deployment: production}, with the name of the deployment at the forge, or {workflow: apply.yml}, or {merge: true}"
 	given := 0
 	for _, set := range []bool{o.Deployment.line > 0, o.Workflow.line > 0, o.Merge.line > 0} {
 		if set {
 			given++
 		}
 	}
+	timeout := defaultTimeout
+	if o.Timeout.set {
+		timeout = o.Timeout.value
+	}
+	if o.Merge.set {
+		timeout = 0
+	}
+	file := o.Workflow.value
 	switch {
 	case o.empty():
 		r.add(o, "rollout is empty", right)
+	case given == 0 && o.Timeout.line > 0:
+		r.add(o, "rollout names no kind of evidence", right)
 	case given > 1:
 		r.add(o, "rollout must name one kind of evidence, and names "+fmt.Sprint(given), right)
-	case o.Workflow.set:
-		r.add(o.Workflow, "this version of boatlift does not read the runs of workflows yet, so no rollout would ever be seen",
-			"let the workflow's job report a deployment (environment: NAME in the job at GitHub) and write rollout: {deployment: NAME}")
+	case o.Workflow.set && strings.Contains(file, "/"):
+		r.add(o.Workflow, "the workflow is named by its file alone", "write workflow: "+shownFile(path.Base(file)))
+	case o.Workflow.set && (len(file) > maxWorkflow || !workflowPattern.MatchString(file)):
+		r.add(o.Workflow, shown(file)+" is no workflow's file", "write the name of a file in .github/workflows, as workflow: apply.yml")
 	case o.Merge.set && !o.Merge.value:
 		r.add(o.Merge, "merge can only be true here", "leave rollout out where nothing tells how it went; it then counts as unknown")
+	case o.Merge.set && o.Timeout.set:
+		r.add(o.Timeout, "a merge is a rollout at once, so there is nothing to wait for", "leave timeout out")
+	case o.Timeout.set && (timeout < minTimeout || timeout > maxTimeout):
+		r.add(o.Timeout, "timeout must be between a minute and a week", "write timeout: 1h, a time in which a rollout ends or tells something")
 	case o.Deployment.set && (len(o.Deployment.value) > maxDeployment || !printable(o.Deployment.value) || strings.TrimSpace(o.Deployment.value) != o.Deployment.value):
 		r.add(o.Deployment, "this cannot be the name of a deployment", right)
 	}
-	return promotion.Rollout{Deployment: o.Deployment.value, Merge: o.Merge.value}
+	return promotion.Rollout{Deployment: o.Deployment.value, Workflow: o.Workflow.value, Merge: o.Merge.value, Timeout: timeout}
 }
+
+var workflowPattern = regexp.MustCompile(`^[A-Za-z0-9._-]+\.ya?ml$`)
+
+// shownFile is a file's name if it can be that of a workflow, and an example where not.
+func shownFile(name string) string {
+	if len(name) <= maxWorkflow && workflowPattern.MatchString(name) {
+		return name
+	}
+	return "apply.yml"
+}
+
+const verifyRight = "write verify: [smoke], or [{name: smoke, app: github-actions}] where only that App's word counts"
+
+// verify reads what must be green on what was rolled out.
+func (r *repoCheck) verify(e environment) []promotion.Check {
+	var checks []promotion.Check
+	first := map[string]int{}
+	for _, c := range e.Verify {
+		check := promotion.Check{Name: c.Name.value, App: strings.TrimSuffix(c.App.value, "[bot]"), User: c.User.value}
+		line, twice := first[check.Name]
+		switch {
+		case !c.set:
+			continue
+		case len(check.Name) > maxCheck || !printable(check.Name) || strings.TrimSpace(check.Name) != check.Name:
+			r.add(c, "this cannot be the name of a status or a check", verifyRight)
+		case check.Name == gateCheck:
+			r.add(c, "the gate of Boatlift is shown on pull requests, and verifies nothing that runs", "name the check or status of your tests")
+		case twice:
+			r.add(c, fmt.Sprintf("%s is named already, in line %d", shown(check.Name), line), "write it once")
+		case c.App.set && c.User.set:
+			r.add(c.User, "app and user exclude each other: a name is reported by an App or by an account", "leave one of the two out")
+		case c.App.set && !accountPattern.MatchString(check.App):
+			r.add(c.App, shown(c.App.value)+" is no App's short name", "write it as its address has it, as app: github-actions")
+		case c.User.set && !accountPattern.MatchString(check.User):
+			r.add(c.User, shown(c.User.value)+" is no account's name", "write user: ci-acme")
+		}
+		first[check.Name] = c.line
+		checks = append(checks, check)
+	}
+	switch {
+	case len(checks) > maxChecks:
+		r.add(e.Verify[maxChecks], fmt.Sprintf("verify names more than %d checks", maxChecks), "let one check or status tell of many tests")
+	case len(checks) > 0 && (e.Rollout == nil || e.Rollout.empty()):
+		r.add(e.Verify[0], "nothing can be verified where it is not known what was rolled out", "add rollout: {deployment: "+e.name("production")+"} to the environment, or {workflow: apply.yml}, or {merge: true}")
+	}
+	return checks
+}
+
+// gateCheck is the bot's own check.
+const gateCheck = "boatlift/gate"
+
+var accountPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9])?$`)
 
 // images reads the rules, the most specific first: the first that matches counts.
 func (r *repoCheck) images(e environment, pin promotion.Pin) []promotion.ImageRule {

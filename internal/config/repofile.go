@@ -1,5 +1,7 @@
 package config
 
+import "reflect"
+
 // repoFile is the shape of .boatlift.yaml. The tags are explained at field.
 type repoFile struct {
 	object
@@ -13,7 +15,7 @@ type environment struct {
 	After    []text      `json:"after,omitempty" eg:"after: [\"acme/infra-acceptance:acceptance\"]" jsonschema_description:"Environments in which exactly the same digests must run first: owner/name:environment in another repository, or environment of this file."`
 	Rollout  *rollout    `json:"rollout,omitempty" eg:"rollout: {deployment: production}" jsonschema_description:"What counts as evidence that a merged commit runs. Left out, nothing does, and environments that come after this one wait for ever."`
 	Images   []imageRule `json:"images,omitempty" eg:"images: [{image: registry.acme.io/shop/*}]" jsonschema:"minItems=1" jsonschema_description:"Which images are promoted, by which tags. Where several match, the most specific counts; an image that none matches is left alone. Default: every image that a kustomization under path lists."`
-	Verify   []text      `json:"verify,omitempty" eg:"verify: [smoke]" jsonschema_description:"Not in this version: statuses that must be green on the rolled-out commit before it counts as verified. Refused, as nothing would look at them."`
+	Verify   []check     `json:"verify,omitempty" eg:"verify: [smoke]" jsonschema_description:"Statuses and checks that must be green on the rolled-out commit before it counts as verified for the environments that come after this one."`
 	Policies []policyUse `json:"policies,omitempty" eg:"policies: [{soak: {for: 30m}}]" jsonschema_description:"Policies that must allow a merge, beside those that the organisation requires. boatlift policy list shows all."`
 	Pin      text        `json:"pin,omitempty" eg:"pin: tag+digest" jsonschema:"enum=tag+digest,enum=digest,enum=tag,default=tag+digest" jsonschema_description:"What pull requests write. tag alone is refused where the environment comes after another, or another after it, since a tag can move."`
 	Merge    text        `json:"merge,omitempty" eg:"merge: manual" jsonschema:"enum=manual,enum=approved,enum=auto,default=manual" jsonschema_description:"Who merges: a person; the bot, once the gate is green and a review given since then approves; the bot, once the gate is green."`
@@ -27,8 +29,33 @@ type environment struct {
 type rollout struct {
 	object
 	Deployment text    `json:"deployment,omitempty" eg:"deployment: production" jsonschema:"maxLength=255" jsonschema_description:"The deployment status that the forge has of the environment of this name."`
-	Workflow   text    `json:"workflow,omitempty" eg:"workflow: apply.yml" jsonschema_description:"Not in this version: the workflow file whose run must succeed. Refused, as nothing would look at it."`
+	Workflow   text    `json:"workflow,omitempty" eg:"workflow: apply.yml" jsonschema:"pattern=^[A-Za-z0-9._-]+[.]ya?ml$,maxLength=100" jsonschema_description:"The workflow file, in .github/workflows, whose run for a push to the default branch must succeed."`
 	Merge      boolean `json:"merge,omitempty" eg:"merge: true" jsonschema_description:"The merge itself counts, for clusters that follow the branch without telling how it went."`
+	Timeout    span    `json:"timeout,omitempty" eg:"timeout: 1h" jsonschema:"default=1h" jsonschema_description:"How long a rollout may tell nothing, or fail to appear after a merge, before it counts as unknown."`
+}
+
+// check is the name of a status or a check, or a map that also says who has to report it.
+type check struct {
+	place
+	set bool
+	checkMap
+}
+
+type checkMap struct {
+	object
+	Name text `json:"name" eg:"name: smoke" jsonschema:"maxLength=200" jsonschema_description:"The name of the status or check, exactly as the forge shows it."`
+	App  text `json:"app,omitempty" eg:"app: github-actions" jsonschema:"maxLength=100" jsonschema_description:"Only what this App reports counts, by its short name."`
+	User text `json:"user,omitempty" eg:"user: ci-acme" jsonschema:"maxLength=100" jsonschema_description:"Only what this account reports counts."`
+}
+
+func (c *check) read(d *decoder, n *node, f field) {
+	if n.kind == mapping {
+		d.object(n, reflect.ValueOf(&c.checkMap).Elem())
+	} else {
+		c.Name.place = n.place
+		c.Name.read(d, n, f)
+	}
+	c.set = c.Name.set
 }
 
 type imageRule struct {

@@ -11,7 +11,7 @@ import (
 type Require struct {
 	Policies []gate.Use
 	Merge    promotion.MergeMode // manual is stricter than approved, and that than auto
-	Rollout  string              // deployment is stricter than merge. None at all is stricter still: it never counts as success
+	Rollout  string              // deployment is stricter than workflow, and that than merge. None at all is stricter still: it never counts as success
 	Pin      promotion.Pin       // digest and tag+digest are stricter than tag, and equal
 }
 
@@ -39,7 +39,15 @@ func (r Require) check(p *problems, env environment, merge promotion.MergeMode, 
 	if r.Pin != "" && r.Pin != promotion.PinTag && pin == promotion.PinTag {
 		p.add(env.Pin, "pin: tag is not allowed"+requiredBy, "write pin: tag+digest or pin: digest")
 	}
-	if r.Rollout == "deployment" && env.Rollout != nil && env.Rollout.Merge.value {
-		p.add(env.Rollout.Merge, "a merge does not count as a rollout"+requiredBy, "write rollout: {deployment: "+env.name("production")+"}, with the name of the deployment at the forge")
+	const deployment, workflow = "deployment", "workflow"
+	right := "write rollout: {deployment: " + env.name("production") + "}, with the name of the deployment at the forge"
+	switch o := env.Rollout; {
+	case o == nil:
+	case o.Merge.value && r.Rollout == workflow:
+		p.add(o.Merge, "a merge does not count as a rollout"+requiredBy, right+", or {workflow: apply.yml}")
+	case o.Merge.value && r.Rollout == deployment:
+		p.add(o.Merge, "a merge does not count as a rollout"+requiredBy, right)
+	case o.Workflow.set && r.Rollout == deployment:
+		p.add(o.Workflow, "a run of a workflow does not count as a rollout"+requiredBy, right)
 	}
 }

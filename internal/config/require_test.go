@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/boatlift/boatlift/internal/promotion"
@@ -17,6 +18,9 @@ func TestRequire(t *testing.T) {
 	mergeManual := ".boatlift.yaml:4:12: merge: auto is not allowed" + by + " (write merge: manual)"
 	mergeApproved := ".boatlift.yaml:4:12: merge: auto is not allowed" + by + " (write merge: approved, or manual)"
 	rollout := ".boatlift.yaml:3:22: a merge does not count as a rollout" + by + " (write rollout: {deployment: production}, with the name of the deployment at the forge)"
+	rolloutOrWorkflow := strings.TrimSuffix(rollout, ")") + ", or {workflow: apply.yml})"
+	const byWorkflow = "environments: [{name: production, rollout: {workflow: apply.yml}}]"
+	workflow := ".boatlift.yaml:1:55: a run of a workflow does not count as a rollout" + by + " (write rollout: {deployment: production}, with the name of the deployment at the forge)"
 	pin := ".boatlift.yaml:5:10: pin: tag is not allowed" + by + " (write pin: tag+digest or pin: digest)"
 	for _, c := range []struct {
 		name, file string
@@ -28,6 +32,10 @@ func TestRequire(t *testing.T) {
 		{"manual", file, Require{Merge: promotion.MergeManual}, mergeManual},
 		{"approved", file, Require{Merge: promotion.MergeApproved}, mergeApproved},
 		{"deployment", file, Require{Rollout: "deployment"}, rollout},
+		{"workflow", file, Require{Rollout: "workflow"}, rolloutOrWorkflow},
+		{"deployment, and a workflow", byWorkflow, Require{Rollout: "deployment"}, workflow},
+		{"workflow, and one", byWorkflow, Require{Rollout: "workflow"}, ""},
+		{"merge, and a workflow", byWorkflow, Require{Rollout: "merge"}, ""},
 		{"digest", file, Require{Pin: promotion.PinDigest}, pin},
 		{"tag and digest", file, Require{Pin: promotion.PinTagAndDigest}, pin},
 		{

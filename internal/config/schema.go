@@ -67,6 +67,8 @@ func (m mapper) schema(t reflect.Type) *jsonschema.Schema {
 			{Const: "environment"},
 			{Type: "array", MinItems: &one, Items: &jsonschema.Schema{Type: "array", MinItems: &one, Items: member}},
 		}}
+	case reflect.TypeFor[check]():
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string", MinLength: &one}, m.inside(checkMap{})}}
 	case reflect.TypeFor[policyUse]():
 		return m.policy
 	default:
@@ -78,6 +80,14 @@ func secretSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Pattern: `^(env:[A-Za-z_][A-Za-z0-9_]*|file:.*\S.*)$`}
 }
 
+// inside is the schema of a map within a value that reads itself.
+func (m mapper) inside(shape any) *jsonschema.Schema {
+	r := jsonschema.Reflector{Anonymous: true, DoNotReference: true, Mapper: m.schema}
+	s := r.Reflect(shape)
+	s.Version = ""
+	return s
+}
+
 // policySchema allows the name of a policy that needs no parameters, or a map of one policy and its parameters.
 func policySchema(policies []gate.Description) *jsonschema.Schema {
 	one := uint64(1)
@@ -86,7 +96,7 @@ func policySchema(policies []gate.Description) *jsonschema.Schema {
 		Type: "object", Properties: jsonschema.NewProperties(), MinProperties: &one, MaxProperties: &one, AdditionalProperties: jsonschema.FalseSchema,
 	}
 	for _, about := range policies {
-		if about.Builtin || unread(about.Name) {
+		if about.Builtin {
 			continue
 		}
 		params := &jsonschema.Schema{
@@ -141,13 +151,6 @@ func parameterSchema(name string) *jsonschema.Schema {
 	}
 }
 
-// refuse makes a key one that no value satisfies, keeping its description.
-func refuse(s *jsonschema.Schema, key string) {
-	if was, ok := s.Properties.Get(key); ok {
-		s.Properties.Set(key, &jsonschema.Schema{Not: &jsonschema.Schema{}, Description: was.Description})
-	}
-}
-
 // exactlyOne demands one of several sets of keys.
 func exactlyOne(s *jsonschema.Schema, sets ...[]string) {
 	for _, keys := range sets {
@@ -156,20 +159,16 @@ func exactlyOne(s *jsonschema.Schema, sets ...[]string) {
 }
 
 // JSONSchemaExtend adds what no tag of a field can say.
-func (environment) JSONSchemaExtend(s *jsonschema.Schema) {
-	if verify, ok := s.Properties.Get("verify"); ok {
-		none := uint64(0)
-		verify.MaxItems = &none
-	}
-}
-
-// JSONSchemaExtend adds what no tag of a field can say.
 func (rollout) JSONSchemaExtend(s *jsonschema.Schema) {
-	refuse(s, "workflow")
 	if merge, ok := s.Properties.Get("merge"); ok {
 		merge.Const = true
 	}
-	exactlyOne(s, []string{"deployment"}, []string{"merge"})
+	exactlyOne(s, []string{"deployment"}, []string{"workflow"}, []string{"merge"})
+}
+
+// JSONSchemaExtend adds what no tag of a field can say.
+func (checkMap) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.Not = &jsonschema.Schema{Required: []string{"app", "user"}}
 }
 
 // JSONSchemaExtend adds what no tag of a field can say.

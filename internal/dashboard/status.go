@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -43,15 +44,25 @@ type Repo struct {
 
 // Environment is one environment of a repo.
 type Environment struct {
-	Name       string                `json:"name"`
-	Mode       promotion.Mode        `json:"mode"`
-	After      []string              `json:"after,omitempty"`
-	Images     []Image               `json:"images"`
-	Rollout    string                `json:"rollout"` // state of the newest one: running, succeeded, failed, unknown
-	RolloutURL string                `json:"rolloutURL,omitempty"`
-	Promotions []promotion.Promotion `json:"promotions"` // not ended, newest last; failed ones until a later one is merged
-	Notes      []promotion.Note      `json:"notes"`
-	Holds      []promotion.Hold      `json:"holds"`
+	Name       string         `json:"name"`
+	Mode       promotion.Mode `json:"mode"`
+	After      []string       `json:"after,omitempty"`
+	Images     []Image        `json:"images"`
+	Rollout    string         `json:"rollout"` // state of the newest one: running, succeeded, failed, unknown
+	RolloutURL string         `json:"rolloutURL,omitempty"`
+	// RolloutSays tells why the rollout is unknown, as far as that is known.
+	RolloutSays string                `json:"rolloutSays,omitempty"`
+	Verify      []Verify              `json:"verify,omitempty"` // what is asked for under verify, of all that runs
+	Promotions  []promotion.Promotion `json:"promotions"`       // not ended, newest last; failed and disproved ones until a later one is merged
+	Notes       []promotion.Note      `json:"notes"`
+	Holds       []promotion.Hold      `json:"holds"`
+}
+
+// Verify is a name under verify, and how far it is green for what runs.
+type Verify struct {
+	Name  string `json:"name"`
+	State string `json:"state"` // success, failure, pending, neutral, skipped, not reported, or unknown: the worst of all images
+	URL   string `json:"url,omitempty"`
 }
 
 // Image is an image of an environment: what its kustomizations say, and what demonstrably runs.
@@ -161,6 +172,11 @@ func environmentStatus(e store.EnvRow, m store.Memory) Environment {
 	}
 	running := runningIn(m, e.Name)
 	env.Rollout, env.RolloutURL = cmp.Or(running.State, env.Rollout), running.URL
+	env.RolloutSays = running.Says
+	states, urls := running.Unproved(slices.Collect(maps.Keys(running.Images))...)
+	for _, p := range running.Proofs {
+		env.Verify = append(env.Verify, Verify{Name: p.Check, State: cmp.Or(states[p.Check], promotion.Green), URL: cmp.Or(urls[p.Check], p.URL)})
+	}
 	for _, l := range m.Listings {
 		img := Image{Name: l.Image, Tag: l.Tag, Digest: l.Digest, Refusal: l.Refusal}
 		if l.Environment != e.Name || slices.Contains(env.Images, img) {
@@ -208,9 +224,10 @@ func runningIn(m store.Memory, environment string) promotion.Running {
 	return promotion.Running{}
 }
 
-// stands tells whether a promotion is still of interest: it is open or on its way, or it failed and nothing has been merged over it.
+// stands tells whether a promotion is still of interest: it is open or on its way, or it or what should verify it failed and nothing has been
+// merged over it.
 func stands(p promotion.Promotion, all []promotion.Promotion) bool {
-	if p.State != promotion.Failed {
+	if p.State != promotion.Failed && !p.Disproved {
 		return p.State.Active() || p.State.InRollout()
 	}
 	return !slices.ContainsFunc(all, func(o promotion.Promotion) bool {

@@ -180,6 +180,11 @@ func afterwards(p promotion.Promotion) string {
 	switch p.State {
 	case promotion.Rejected:
 		return "reopen its pull request to take the rejection back, or push a newer image"
+	case promotion.Deployed:
+		if p.Disproved {
+			return "run the test again, which counts if it passes, or push a newer image"
+		}
+		return ""
 	case promotion.Failed:
 		return "look at the rollout's log, then run it again, or push a newer image"
 	default:

@@ -32,9 +32,11 @@ type Upstream struct {
 	RunsSince   time.Time         `json:"runsSince,omitzero"` // since when it runs exactly the changes' digests; zero if it does not
 	Rollout     string            `json:"rollout,omitempty"`  // what its last rollout did: running, succeeded, failed, unknown
 	RolloutURL  string            `json:"rolloutURL,omitempty"`
+	RolloutSays string            `json:"rolloutSays,omitempty"` // why the rollout is unknown
 	PullRequest string            `json:"pullRequest,omitempty"` // where the same release waits there, if it does
 	Verified    bool              `json:"verified"`              // nothing asks for verification, or all that was asked for is green
 	Pending     map[string]string `json:"pending,omitempty"`     // verifications not green yet: name to state
+	PendingURL  map[string]string `json:"pendingURL,omitempty"`  // where their states can be read, as far as known
 }
 
 // Approval is the standing decision of one person on the pull request.

@@ -179,8 +179,9 @@ func (p *planner) after(env Environment, changes []gate.Change) []gate.Upstream 
 }
 
 func compareUpstream(up *gate.Upstream, u Upstream, changes []gate.Change) {
-	up.Rollout, up.RolloutURL, up.Verified = u.Running.State, u.Running.URL, true
+	up.Rollout, up.RolloutURL, up.RolloutSays = u.Running.State, u.Running.URL, u.Running.Says
 	var since time.Time
+	var running []image.Name
 	for _, c := range changes {
 		if !slices.Contains(u.Listed, c.Image) {
 			up.Unused = append(up.Unused, c.Image)
@@ -194,7 +195,10 @@ func compareUpstream(up *gate.Upstream, u Upstream, changes []gate.Change) {
 		if run.Since.After(since) {
 			since = run.Since
 		}
+		running = append(running, c.Image)
 	}
+	up.Pending, up.PendingURL = u.Running.Unproved(running...)
+	up.Verified = len(up.Pending) == 0
 	if len(up.Unused)+len(up.Missing) == 0 {
 		up.RunsSince = since
 	}

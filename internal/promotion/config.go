@@ -67,7 +67,12 @@ type Rollout struct {
 	Deployment string `json:"deployment,omitempty"` // deployment_status of the environment of this name at the forge
 	Workflow   string `json:"workflow,omitempty"`   // the workflow file whose run must succeed
 	Merge      bool   `json:"merge,omitempty"`      // the merge itself counts
+	// Timeout is how long a rollout may be silent, or fail to appear after a merge, before it counts as unknown; 0: for ever.
+	Timeout time.Duration `json:"timeout,omitempty"`
 }
+
+// None tells that nothing counts as evidence.
+func (r Rollout) None() bool { return r.Deployment == "" && r.Workflow == "" && !r.Merge }
 
 // ImageRule selects images and says which of their tags an environment wants. A zero Tags is inferred from the tag that runs.
 type ImageRule struct {
@@ -82,7 +87,7 @@ type Environment struct {
 	After    []EnvRef
 	Rollout  Rollout
 	Images   []ImageRule // empty: every image that a kustomization under Path lists
-	Verify   []string
+	Verify   []Check     // what must be green on what was rolled out before it counts as verified
 	Policies []gate.Use
 	Pin      Pin
 	Merge    MergeMode

@@ -31,6 +31,9 @@ func (p *planner) follow(env Environment, pr *Promotion) {
 	if pr.State.InRollout() || pr.State == Failed {
 		p.rollout(env, pr)
 	}
+	if pr.State == Deployed || pr.State == Verified {
+		p.verified(env, pr)
+	}
 }
 
 func (p *planner) record(pr *Promotion, actor, what string) {
@@ -144,55 +147,6 @@ func imagesOf(r Release) []image.Name {
 		names[i] = c.Image
 	}
 	return names
-}
-
-// rollout follows a merged promotion. It counts as deployed only when the kustomizations at the rolled-out commit carry its digests.
-func (p *planner) rollout(env Environment, pr *Promotion) {
-	run := p.w.Running[env.Name]
-	switch {
-	case env.Rollout == (Rollout{}):
-		p.note(Note{
-			Environment: env.Name, App: pr.Release.App, Image: pr.Release.Changes[0].Image, Tag: pr.Release.Changes[0].Tag,
-			Say:  "merged, but nothing tells whether it was rolled out",
-			Hint: "add rollout: {deployment: NAME} or rollout: {merge: true} to " + env.Name + " in .boatlift.yaml",
-		})
-	case run.SHA != "" && carries(env.Pin, run, pr.Release):
-		pr.State, pr.Reason = Deployed, "rolled out at "+short(run.SHA)
-		p.record(pr, "", pr.Reason)
-	case run.State == "failed" && !run.At.Before(pr.MergedAt) && pr.State != Failed:
-		pr.State, pr.Reason = Failed, "its rollout failed"
-		p.record(pr, "", pr.Reason)
-	case run.State == "running" && !run.At.Before(pr.MergedAt) && pr.State == Merged:
-		pr.State, pr.Reason = RollingOut, "its rollout is running"
-		p.record(pr, "", pr.Reason)
-	case pr.State.InRollout() && p.overtaken(pr):
-		pr.State, pr.Reason = Stale, "a later release was rolled out before this one was seen to run"
-		p.record(pr, "", pr.Reason)
-	}
-}
-
-// overtaken tells whether a promotion that was merged later is known to run.
-func (p *planner) overtaken(pr *Promotion) bool {
-	return slices.ContainsFunc(p.w.Promotions, func(o Promotion) bool {
-		return o.ID != pr.ID && o.Release.Overlaps(pr.Release) && (o.State == Deployed || o.State == Verified) && o.MergedAt.After(pr.MergedAt)
-	})
-}
-
-func carries(pin Pin, run Running, r Release) bool {
-	for _, c := range r.Changes {
-		got, ok := run.Images[c.Image]
-		if !ok || (pin == PinTag && got.Tag != c.Tag) || (pin != PinTag && got.Digest != c.Digest) {
-			return false
-		}
-	}
-	return true
-}
-
-func short(sha string) string {
-	if len(sha) > 7 {
-		return sha[:7]
-	}
-	return sha
 }
 
 // findReverts turns a commit of a person that sets an earlier release into a hold on its images.

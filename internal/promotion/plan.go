@@ -357,7 +357,7 @@ func (p *planner) judgeOther(o Other) gate.Verdict {
 		changes := slices.Clone(o.Changes[name])
 		facts := gate.Facts{
 			Now: p.w.Now, Environment: name, Changes: changes, After: p.after(env, changes), Head: o.Head,
-			OpenCount: p.countActive(name), Approvals: o.Approvals,
+			OpenCount: p.countActive(name), Approvals: o.Approvals, Checks: o.Checks,
 		}
 		for i, c := range changes {
 			changes[i].Downgrade = p.downgrades(env, Change{Image: c.Image, Tag: c.ToTag, Digest: c.ToDigest})

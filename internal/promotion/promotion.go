@@ -152,6 +152,7 @@ type Promotion struct {
 	GreenAt      time.Time     `json:"greenAt,omitzero"`       // since when all but approvals allow, without a break
 	MergeCommit  string        `json:"mergeCommit,omitempty"`
 	MergedBy     string        `json:"mergedBy,omitempty"`
+	Disproved    bool          `json:"disproved,omitempty"`   // it runs, and something that should verify it failed
 	AgainstGate  bool          `json:"againstGate,omitempty"` // a person merged it while the gate was not green
 	LastError    string        `json:"lastError,omitempty"`   // what went wrong at the last try, for people
 	Attempts     int           `json:"attempts,omitempty"`    // tries that failed in a row
@@ -204,11 +205,14 @@ type Listing struct {
 // Running is what an environment demonstrably runs: what the kustomizations at its last rolled-out commit carry.
 type Running struct {
 	Environment string                      `json:"environment"`
-	SHA         string                      `json:"sha,omitempty"` // the commit that is rolled out; empty while nothing is known
-	State       string                      `json:"state"`         // of the newest rollout: running, succeeded, failed, unknown
-	URL         string                      `json:"url,omitempty"` // its log
-	At          time.Time                   `json:"at,omitzero"`   // when the newest rollout began
+	SHA         string                      `json:"sha,omitempty"`    // the commit that is rolled out; empty while nothing is known
+	Newest      string                      `json:"newest,omitempty"` // the commit of the newest rollout, however it went
+	State       string                      `json:"state"`            // of the newest rollout: running, succeeded, failed, unknown
+	URL         string                      `json:"url,omitempty"`    // its log
+	At          time.Time                   `json:"at,omitzero"`      // when the newest rollout began
+	Says        string                      `json:"says,omitempty"`   // why the state is unknown, in a sentence
 	Images      map[image.Name]RunningImage `json:"images,omitempty"`
+	Proofs      []Proof                     `json:"proofs,omitempty"` // of the names under verify, in their order
 }
 
 // RunningImage is what is known of one image that runs. The digest is empty where kustomizations disagree or carry none.
@@ -216,6 +220,7 @@ type RunningImage struct {
 	Tag    string       `json:"tag,omitempty"`
 	Digest image.Digest `json:"digest,omitempty"`
 	Since  time.Time    `json:"since"`
+	Proved []string     `json:"proved,omitempty"` // names under verify that were green while it ran at this digest, and have not failed since
 }
 
 // Note says why an app, or an image, does not move just now. Every image of an environment that has news has one.

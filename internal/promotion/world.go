@@ -103,5 +103,6 @@ type Other struct {
 	Shown     string                   // what the bot's check on this head last showed; empty if nothing yet
 	Changes   map[string][]gate.Change // image changes by environment; empty if it touches none
 	Approvals []gate.Approval          // where a policy asks for them
+	Checks    map[string]string        // checks and statuses of others on the head, where a policy asks for them
 	Problem   string                   // why its changes could not be read
 }

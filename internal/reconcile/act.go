@@ -246,6 +246,9 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 	switch a := a.(type) {
 	case promotion.Record:
 		pr := a.Promotion
+		if err := t.tellOutcome(ctx, pr); err != nil {
+			return err
+		}
 		if pr.ToDelete && !pr.State.Active() && pr.State != promotion.Rejected {
 			if t.mayDelete(pr) {
 				if err := t.forge.DeleteBranch(ctx, t.repo, pr.Branch); err != nil {
@@ -258,14 +261,8 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 		return t.save(ctx, pr, a.Actor, string(pr.State), nil)
 	case promotion.Reject:
 		// The comment comes first, as it is made once and can be made again: recorded, the rejection would not come this way any more.
-		if a.Promotion.PullRequest != 0 {
-			err := t.forge.Comment(ctx, t.repo, a.Promotion.PullRequest, "rejected-"+a.Promotion.ID, rejectComment(a))
-			if err != nil && (endsTurn(err) || t.claim.Attempts < commentTries && !permanent(err)) {
-				return fmt.Errorf("comment on #%d: %w", a.Promotion.PullRequest, err)
-			}
-			if err != nil {
-				t.log.Warn("comment on a rejected pull request", "pull request", a.Promotion.PullRequest, "error", err)
-			}
+		if err := t.tell(ctx, a.Promotion, "rejected-"+a.Promotion.ID, rejectComment(a)); err != nil {
+			return err
 		}
 		return t.save(ctx, a.Promotion, rejecter(a), "rejected", func(tx *store.Tx) { tx.AddRejections(a.Rejections...) })
 	case promotion.Lift:
@@ -286,6 +283,33 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 	default:
 		return fmt.Errorf("a fault in the program: nobody carries out %T", a)
 	}
+}
+
+// tell comments on a promotion's pull request, once for each key. Where that cannot be done, what it would tell is recorded without it.
+func (t *turn) tell(ctx context.Context, pr promotion.Promotion, key, comment string) error {
+	if pr.PullRequest == 0 || comment == "" {
+		return nil
+	}
+	err := t.forge.Comment(ctx, t.repo, pr.PullRequest, key, comment)
+	if err != nil && (endsTurn(err) || t.claim.Attempts < commentTries && !permanent(err)) {
+		return fmt.Errorf("comment on #%d: %w", pr.PullRequest, err)
+	}
+	if err != nil {
+		t.log.Warn("comment on a pull request", "pull request", pr.PullRequest, "error", err)
+	}
+	return nil
+}
+
+// tellOutcome tells on a merged pull request what went wrong after the merge, and that it went well after all. It comes before the record,
+// as rejections do.
+func (t *turn) tellOutcome(ctx context.Context, pr promotion.Promotion) error {
+	run := t.world.Running[pr.Release.Environment]
+	i := slices.IndexFunc(t.mem.Promotions, func(o promotion.Promotion) bool { return o.ID == pr.ID })
+	if i < 0 || pr.MergedAt.IsZero() {
+		return nil
+	}
+	key, comment := outcomeComment(t.mem.Promotions[i], pr, run)
+	return t.tell(ctx, pr, key, comment)
 }
 
 // commentTries is how many turns may fail for a comment that cannot be made, before what it would tell is recorded without it.

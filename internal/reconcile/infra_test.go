@@ -204,3 +204,18 @@ func (r *infra) park() error {
 	}
 	return nil
 }
+
+// running is what is recorded of an environment.
+func (r *infra) running(environment string) promotion.Running {
+	r.t.Helper()
+	m, err := r.store.Memory(r.ctx, r.key())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, run := range m.Running {
+		if run.Environment == environment {
+			return run
+		}
+	}
+	return promotion.Running{}
+}

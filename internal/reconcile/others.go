@@ -63,9 +63,15 @@ func (t *turn) observeOther(ctx context.Context, o *promotion.Other) error {
 		return fmt.Errorf("read its kustomizations: %w", err)
 	}
 	for name := range o.Changes {
-		if t.asksForApprovals(name) {
-			o.Approvals, err = t.approvals(ctx, o.Number, o.Head, t.openPulls[o.Number].Author)
-			return err
+		if o.Approvals == nil && t.asksForApprovals(name) {
+			if o.Approvals, err = t.approvals(ctx, o.Number, o.Head, t.openPulls[o.Number].Author); err != nil {
+				return err
+			}
+		}
+		if o.Checks == nil && t.asksForChecks(name) {
+			if o.Checks, err = t.checksOf(ctx, o.Head); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

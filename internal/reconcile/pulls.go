@@ -170,6 +170,9 @@ func (t *turn) observePull(ctx context.Context, pr *promotion.Promotion, listed 
 		if err == nil && !pull.Foreign && t.asksForApprovals(pr.Release.Environment) {
 			pull.Approvals, err = t.approvals(ctx, full.Number, full.HeadSHA, full.Author)
 		}
+		if err == nil && !pull.Foreign && t.asksForChecks(pr.Release.Environment) {
+			pull.Checks, err = t.checksOf(ctx, full.HeadSHA)
+		}
 	}
 	return pull, err
 }
@@ -238,8 +241,18 @@ func (t *turn) foreign(ctx context.Context, pr *promotion.Promotion, head string
 // asksForApprovals tells whether anything in an environment waits for people to approve.
 func (t *turn) asksForApprovals(environment string) bool {
 	env, ok := t.world.Config.Environment(environment)
-	return ok && (env.Merge == promotion.MergeApproved ||
-		slices.ContainsFunc(append(slices.Clone(t.r.Require), env.Policies...), func(u gate.Use) bool { return u.Policy == "approvals" }))
+	return ok && (env.Merge == promotion.MergeApproved || t.judgedBy(env, "approvals"))
+}
+
+// asksForChecks tells whether anything in an environment waits for checks of others on the head commit.
+func (t *turn) asksForChecks(environment string) bool {
+	env, ok := t.world.Config.Environment(environment)
+	return ok && t.judgedBy(env, "checks")
+}
+
+// judgedBy tells whether a policy is judged in an environment.
+func (t *turn) judgedBy(env promotion.Environment, policy string) bool {
+	return slices.ContainsFunc(slices.Concat(t.r.Require, env.Policies), func(u gate.Use) bool { return u.Policy == policy })
 }
 
 // approvals reads the newest decision of each person about a pull request.

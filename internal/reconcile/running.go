@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,7 +27,7 @@ func (t *turn) observeRunning(ctx context.Context) error {
 			continue
 		}
 		before := t.ranBefore(env.Name)
-		if env.Rollout.Deployment != "" && before.SHA == string(t.base) && before.State == string(forge.RolloutSucceeded) {
+		if !env.Rollout.Merge && !env.Rollout.None() && before.SHA == string(t.base) && before.State == string(forge.RolloutSucceeded) {
 			t.world.Running[env.Name] = before
 			t.assumed = append(t.assumed, env)
 			continue
@@ -77,12 +76,33 @@ func (t *turn) runningNow() (running []promotion.Running, differ []string) {
 }
 
 func changed(a, b promotion.Running) bool {
-	return a.State != b.State || a.SHA != b.SHA || !maps.EqualFunc(a.Images, b.Images, func(x, y promotion.RunningImage) bool {
-		return x.Tag == y.Tag && x.Digest == y.Digest
+	return a.State != b.State || a.SHA != b.SHA || a.Says != b.Says || !maps.EqualFunc(a.Images, b.Images, func(x, y promotion.RunningImage) bool {
+		return x.Tag == y.Tag && x.Digest == y.Digest && slices.Equal(x.Proved, y.Proved)
+	}) || !slices.EqualFunc(a.Proofs, b.Proofs, func(x, y promotion.Proof) bool {
+		return x.Check == y.Check && x.State == y.State && x.URL == y.URL && maps.Equal(x.Images, y.Images)
 	})
 }
 
+// runningOf finds out what an environment runs, and how far that is proved to be as it should.
 func (t *turn) runningOf(ctx context.Context, env promotion.Environment, before promotion.Running) (promotion.Running, error) {
+	now, err := t.rolledOut(ctx, env, before)
+	if err != nil || len(env.Verify) == 0 || now.SHA == "" {
+		return now, err
+	}
+	reports, read, err := t.reports(ctx, now.SHA)
+	if err != nil {
+		return now, err
+	}
+	if !read { // something red might be hidden, so that nothing else counts either
+		for _, c := range env.Verify {
+			reports = append(reports, promotion.Report{Name: c.Name, State: string(forge.RolloutUnknown), By: c.App + c.User, Bot: c.App != ""})
+		}
+	}
+	promotion.Prove(env.Verify, &now, reports, t.mem.Verifications)
+	return now, nil
+}
+
+func (t *turn) rolledOut(ctx context.Context, env promotion.Environment, before promotion.Running) (promotion.Running, error) {
 	now := promotion.Running{Environment: env.Name, State: string(forge.RolloutUnknown)}
 	switch {
 	case env.Rollout.Merge:
@@ -90,24 +110,27 @@ func (t *turn) runningOf(ctx context.Context, env promotion.Environment, before 
 		if before.SHA == now.SHA && !before.At.IsZero() {
 			now.At = before.At
 		}
-		now.Images = runningImages(env.Name, t.world.Listings, before, now.At)
+		now.Newest, now.Images = now.SHA, runningImages(env.Name, t.world.Listings, before, now.At)
 		return now, nil
-	case env.Rollout.Deployment == "":
-		return now, nil
-	}
-	deployments, err := t.forge.Deployments(ctx, t.repo, env.Rollout.Deployment, 10)
-	if errors.Is(err, forge.ErrForbidden) {
-		t.log.Warn("nothing is known of the rollouts", "environment", env.Name, "error", err) // and unknown is never success
+	case env.Rollout.None():
 		return now, nil
 	}
+	deployments, says, err := t.rollouts(ctx, env.Rollout)
 	if err != nil {
 		return now, err
 	}
 	if len(deployments) == 0 {
+		now.Says = says
 		return now, nil
 	}
 	newest := deployments[0]
-	now.State, now.URL, now.At = string(newest.State), newest.URL, newest.CreatedAt
+	now.Newest, now.State, now.URL, now.At = newest.SHA, string(newest.State), newest.URL, newest.CreatedAt
+	switch {
+	case newest.State == forge.RolloutRunning:
+		now.State, now.Says = t.patience(newest, env.Rollout.Timeout)
+	case newest.State == forge.RolloutUnknown:
+		now.Says = "the newest rollout, of " + short(newest.SHA) + ", ended without telling whether it succeeded"
+	}
 	i := slices.IndexFunc(deployments, func(d forge.Deployment) bool { return d.State == forge.RolloutSucceeded })
 	if i < 0 {
 		now.SHA, now.Images = before.SHA, before.Images
@@ -159,7 +182,7 @@ func runningImages(environment string, lists []promotion.Listing, before promoti
 	}
 	for name, now := range images {
 		if was, ok := before.Images[name]; ok && was.Tag == now.Tag && was.Digest == now.Digest {
-			now.Since = was.Since
+			now.Since, now.Proved = was.Since, was.Proved
 			images[name] = now
 		}
 	}

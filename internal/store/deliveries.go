@@ -184,6 +184,8 @@ func (s *Store) Purge(ctx context.Context, r Retention) (changed int64, err erro
 			SELECT repo, id FROM promotions WHERE created_at < {now} - $1 AND ended_at < {now} - $1 AND live = 0 LIMIT $2)`},
 		{r.Checks, `DELETE FROM checks WHERE (repo, pull_request, head) IN (
 			SELECT repo, pull_request, head FROM checks WHERE saved_at < {now} - $1 LIMIT $2)`},
+		{r.Verifications, `DELETE FROM verifications WHERE (repo, environment, name, images_key) IN (
+			SELECT repo, environment, name, images_key FROM verifications WHERE at < {now} - $1 LIMIT $2)`},
 		{r.Facts, `DELETE FROM facts WHERE digest IN (SELECT digest FROM facts WHERE read_at < {now} - $1 LIMIT $2)`},
 	} {
 		for n := int64(purgeMost); step.keep > 0 && n == purgeMost; changed += n {

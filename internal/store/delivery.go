@@ -68,16 +68,17 @@ type DeliveryFilter struct {
 
 // Retention says how long what is only interesting for a while is kept.
 type Retention struct {
-	Bodies     time.Duration // bodies of deliveries
-	Deliveries time.Duration
-	Pushes     time.Duration
-	Promotions time.Duration // ended ones
-	Checks     time.Duration // what was shown on a commit
-	Facts      time.Duration // what images say about themselves; they are read again when they are needed again
+	Bodies        time.Duration // bodies of deliveries
+	Deliveries    time.Duration
+	Pushes        time.Duration
+	Promotions    time.Duration // ended ones
+	Checks        time.Duration // what was shown on a commit
+	Facts         time.Duration // what images say about themselves; they are read again when they are needed again
+	Verifications time.Duration // what test systems said of images
 }
 
 // DefaultRetention keeps deliveries for 30 days and their bodies for 7, pushes and ended promotions for a year.
 func DefaultRetention() Retention {
 	const day = 24 * time.Hour
-	return Retention{Bodies: 7 * day, Deliveries: 30 * day, Pushes: 365 * day, Promotions: 365 * day, Checks: 90 * day, Facts: 90 * day}
+	return Retention{Bodies: 7 * day, Deliveries: 30 * day, Pushes: 365 * day, Promotions: 365 * day, Checks: 90 * day, Facts: 90 * day, Verifications: rememberFor}
 }

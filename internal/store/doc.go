@@ -44,8 +44,8 @@
 // number and not by a clock, and wakes the repo once more. The counter of the pushes is locked by both, so that they cannot miss each
 // other.
 //
-// Table rollouts has one row for each environment, its newest rollout and what that made run. The tables approvals, verifications and
-// limits come with the first who keeps something in them.
+// Table rollouts has one row for each environment, its newest rollout and what that made run. The tables approvals and limits
+// come with the first who keeps something in them.
 //
 // Table facts is a cache: what a digest names never changes, so whoever read it may write it down, without a claim, and a row that
 // was removed because it is old is only read from its registry again.

@@ -72,6 +72,9 @@ func (s *Store) Memory(ctx context.Context, key promotion.RepoKey) (m Memory, er
 		if m.Running, err = selectRunning(ctx, q, ` WHERE repo = $1 ORDER BY environment`, string(key)); err != nil {
 			return err
 		}
+		if m.Verifications, err = selectVerifications(ctx, q, string(key)); err != nil {
+			return err
+		}
 		notes, err := selectNotes(ctx, q, NoteFilter{Repo: key})
 		if err != nil {
 			return err
@@ -247,16 +250,21 @@ func selectListings(ctx context.Context, q *conn, rest string, args ...any) (lis
 func selectRunning(ctx context.Context, q *conn, rest string, args ...any) (list []promotion.Running, err error) {
 	err = q.each(ctx, func(r row) error {
 		var run promotion.Running
-		var images []byte
-		if err := r.Scan(&run.Environment, &run.SHA, &run.State, &run.URL, &images); err != nil {
+		var images, text []byte
+		var more moreRunning
+		if err := r.Scan(&run.Environment, &run.SHA, &run.State, &run.URL, &images, &text); err != nil {
 			return err
 		}
+		if err := json.Unmarshal(text, &more); err != nil {
+			return fmt.Errorf("read what is known of %s: %w", run.Environment, err)
+		}
+		run.Newest, run.At, run.Says, run.Proofs = more.Newest, more.At, more.Says, more.Proofs
 		if err := json.Unmarshal(images, &run.Images); err != nil {
 			return fmt.Errorf("read what runs in %s: %w", run.Environment, err)
 		}
 		list = append(list, run)
 		return nil
-	}, `SELECT environment, sha, state, url, images FROM rollouts`+rest, args...)
+	}, `SELECT environment, sha, state, url, images, more FROM rollouts`+rest, args...)
 	return list, err
 }
 

@@ -32,6 +32,9 @@ func lived(t *testing.T, path string) *Store {
 		tx.SavePromotion(promoted(production, "production", 1))
 		tx.AddRejections(promotion.Rejection{Environment: "production", Image: web, Digest: digest(3), Promotion: "p", Actor: "ada", At: time.Unix(9, 0)})
 		tx.AddHold(promotion.Hold{Environment: "production", Images: []image.Name{web}, Reason: "incident", Actor: "ada", At: time.Unix(9, 0)})
+		tx.AddVerification(promotion.Verification{
+			Environment: "production", Name: "smoke", Images: map[image.Name]image.Digest{web: digest(1)}, Passed: true, Actor: "ada", At: s.Now(),
+		})
 		tx.SaveCheck(production, 1, "h", "d")
 		tx.SaveTag(Tag{Image: web, Tag: "1", Digest: digest(1)})
 	})

@@ -75,8 +75,10 @@ type Memory struct {
 	Rejections []promotion.Rejection
 	Holds      []promotion.Hold
 	Running    []promotion.Running
-	Notes      []promotion.Note
-	Checks     map[int]map[string]string // pull request, head commit: digest of what was shown
+	// Verifications are the newest of each name and set of images, at most 90 days old and 1,000 in all.
+	Verifications []promotion.Verification
+	Notes         []promotion.Note
+	Checks        map[int]map[string]string // pull request, head commit: digest of what was shown
 }
 
 // Upstream is the environment that another one comes after.

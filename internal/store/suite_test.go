@@ -24,6 +24,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"memory", memoryTests},
 		{"repos", reposTests},
 		{"facts", factsTests},
+		{"verifications", verificationsTests},
 		{"audit", auditTests},
 	} {
 		t.Run(topic.name, func(t *testing.T) {

@@ -221,9 +221,13 @@ func (tx *Tx) SaveRunning(running []promotion.Running) {
 			if err != nil {
 				return fmt.Errorf("what runs in %s: %w", r.Environment, err)
 			}
-			if _, err := q.exec(ctx, `INSERT INTO rollouts (repo, environment, sha, state, url, images) VALUES ($1, $2, $3, $4, $5, $6)
-				ON CONFLICT (repo, environment) DO UPDATE SET sha = excluded.sha, state = excluded.state, url = excluded.url, images = excluded.images`,
-				string(tx.repo), r.Environment, r.SHA, r.State, r.URL, string(images)); err != nil {
+			more, err := json.Marshal(moreOf(r))
+			if err != nil {
+				return fmt.Errorf("what is known of %s: %w", r.Environment, err)
+			}
+			if _, err := q.exec(ctx, `INSERT INTO rollouts (repo, environment, sha, state, url, images, more) VALUES ($1, $2, $3, $4, $5, $6, $7)
+				ON CONFLICT (repo, environment) DO UPDATE SET sha = excluded.sha, state = excluded.state, url = excluded.url, images = excluded.images,
+					more = excluded.more`, string(tx.repo), r.Environment, r.SHA, r.State, r.URL, string(images), string(more)); err != nil {
 				return err
 			}
 		}

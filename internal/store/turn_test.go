@@ -246,8 +246,9 @@ var memoryTests = []test{
 			{Environment: "production", File: "prod/web2/kustomization.yaml", Entry: "web", Image: web, Tag: "1.0.0", Refusal: "shared"},
 		}
 		running := promotion.Running{
-			Environment: "production", SHA: "s1", State: "succeeded", URL: "https://log",
-			Images: map[image.Name]promotion.RunningImage{web: {Tag: "1.0.0", Digest: digest(1), Since: clock.now()}},
+			Environment: "production", SHA: "s1", Newest: "s2", State: "succeeded", URL: "https://log", At: clock.now(), Says: "odd \x01",
+			Images: map[image.Name]promotion.RunningImage{web: {Tag: "1.0.0", Digest: digest(1), Since: clock.now(), Proved: []string{"smoke"}}},
+			Proofs: []promotion.Proof{{Check: "smoke", State: "success", Images: map[image.Name]string{web: "failure"}}},
 		}
 		notes := []promotion.Note{{Environment: "production", Image: worker, Say: "no tag rule", Hint: "add one"}, {Environment: "canary", Say: "settling"}}
 		rejection := promotion.Rejection{Environment: "production", Image: web, Digest: digest(3), Promotion: "p", Actor: "ada", At: clock.now()}

@@ -150,6 +150,8 @@ type Promotion struct {
 	Gate         *gate.Verdict `json:"gate,omitempty"`         // as last shown
 	GateHead     string        `json:"gateHead,omitempty"`     // the head commit it was shown on
 	GreenAt      time.Time     `json:"greenAt,omitzero"`       // since when all but approvals allow, without a break
+	Page         string        `json:"page,omitempty"`         // tells what its pull request's body last said from what it should say
+	History      string        `json:"history,omitempty"`      // what was found of the commits it brings: nothing looked for yet, none, or a sum
 	MergeCommit  string        `json:"mergeCommit,omitempty"`
 	MergedBy     string        `json:"mergedBy,omitempty"`
 	Disproved    bool          `json:"disproved,omitempty"`   // it runs, and something that should verify it failed

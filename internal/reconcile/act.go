@@ -64,6 +64,9 @@ func (t *turn) act(ctx context.Context, d promotion.Decision) (again bool, err e
 		}
 		errs = append(errs, failed)
 	}
+	if err := t.keepPages(ctx); err != nil {
+		errs = append(errs, err)
+	}
 	return again, errors.Join(errs...)
 }
 
@@ -138,6 +141,10 @@ func (t *turn) save(ctx context.Context, pr promotion.Promotion, actor, action s
 	if err != nil {
 		return fmt.Errorf("write promotion %s down: %w", pr.ID, err)
 	}
+	if t.saved == nil {
+		t.saved = map[string]promotion.Promotion{}
+	}
+	t.saved[pr.ID] = pr
 	return nil
 }
 

@@ -24,6 +24,15 @@
 // A comparison of somebody's pull request with base is made on the heads of both, as a forge is not asked for their common ancestor: one that
 // touches a kustomization and is behind base in its images is judged as if it set them back, until it is brought up to date.
 //
+// What a pull request says is no action of the plan, which knows no sentences: at the end of a turn each body is compared, by a sum that the
+// promotion keeps, with what it should say, and edited once where that differs. What a person writes into a body stays until then. The sum is
+// not taken from the forge, as one that stores a text a little otherwise would be edited for ever. What a head changes is remembered in
+// memory, or made again from the base that it was made on.
+//
+// The commits of a release are looked up after its pull request is open, as nobody should wait for that; they come with one edit. A comparison
+// that a forge refuses is left out for good, one that it does not answer is asked for later. Inside code blocks only what would close an issue
+// is broken up by a sign without width, because a description may become the message of a commit; mentions and references there do nothing.
+//
 // The marker in a pull request's body is left out where it would not fit beside what people read; its branch still names the release.
 //
 // The branch of a rejected promotion is kept until a newer release was merged, so that a person can reopen the pull request, which is how

@@ -15,14 +15,37 @@ import (
 // edit is what a promotion changes in the repository.
 type edit struct {
 	files  map[string][]byte // new content by path
+	moves  []movement        // in the order of the files
 	diff   string            // of the kustomizations
 	shown  []render.Directory
 	notice string // why nothing is rendered
 }
 
+// movement is one image that moves in some directories from one version to another.
+type movement struct {
+	promotion.Change
+	dirs []string
+}
+
+// moved adds what a listing moves.
+func (e *edit) moved(l promotion.Listing, c promotion.Change) {
+	c.FromTag, c.FromDigest = l.Tag, l.Digest
+	dir := path.Dir(l.File)
+	for i := range e.moves {
+		if e.moves[i].Change == c {
+			if !slices.Contains(e.moves[i].dirs, dir) {
+				e.moves[i].dirs = append(e.moves[i].dirs, dir)
+			}
+			return
+		}
+	}
+	e.moves = append(e.moves, movement{Change: c, dirs: []string{dir}})
+}
+
 // edit changes every kustomization of the environment that lists an image of the release.
 func (t *turn) edit(ctx context.Context, tree *gitrepo.Tree, lists []promotion.Listing, env promotion.Environment, release promotion.Release) (edit, error) {
 	changes := map[string][]kustomize.Change{}
+	e := edit{files: map[string][]byte{}}
 	for _, l := range lists {
 		if l.Environment != env.Name || !release.Moves(l.Image) {
 			continue
@@ -33,6 +56,7 @@ func (t *turn) edit(ctx context.Context, tree *gitrepo.Tree, lists []promotion.L
 		for _, c := range release.Changes {
 			if c.Image == l.Image {
 				changes[l.File] = append(changes[l.File], change(env.Pin, l.Entry, c))
+				e.moved(l, c)
 			}
 		}
 	}
@@ -41,7 +65,6 @@ func (t *turn) edit(ctx context.Context, tree *gitrepo.Tree, lists []promotion.L
 	if err != nil {
 		return edit{}, fmt.Errorf("read the kustomizations: %w", err)
 	}
-	e := edit{files: map[string][]byte{}}
 	for _, f := range files {
 		after, report, err := kustomize.Edit(f, texts[f], changes[f])
 		if err != nil {
@@ -53,11 +76,16 @@ func (t *turn) edit(ctx context.Context, tree *gitrepo.Tree, lists []promotion.L
 		}
 	}
 	if len(e.files) == 0 {
-		return edit{}, fmt.Errorf("%s has %s already", env.Name, release.Label())
+		return edit{}, &unchangedError{env.Name, release.Label()}
 	}
 	t.render(ctx, tree, &e)
 	return e, nil
 }
+
+// unchangedError is an edit that would change nothing.
+type unchangedError struct{ environment, label string }
+
+func (e *unchangedError) Error() string { return e.environment + " has " + e.label + " already" }
 
 // refusedError is an edit that is never made.
 type refusedError struct{ reason string }

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -10,7 +11,7 @@ import (
 // code writes text from outside as a code span that it cannot leave. In a table no escape of a pipe is safe beside backslashes, so there
 // another sign stands for it.
 func code(s string) string {
-	s = strings.ReplaceAll(oneLine(s), "|", "\u00a6")
+	s = strings.ReplaceAll(defuse(oneLine(s)), "|", "\u00a6")
 	if strings.TrimSpace(s) == "" {
 		return ""
 	}
@@ -26,6 +27,7 @@ func code(s string) string {
 
 // fence writes text from outside as a block that it cannot leave.
 func fence(language, s string) string {
+	s = defuse(s)
 	marks := "```"
 	for strings.Contains(s, marks) {
 		marks += "`"
@@ -48,9 +50,8 @@ func plain(s string) string {
 
 // inert is text on one line that calls nobody and closes nothing, also where no markdown is read.
 func inert(s string) string {
-	const nothing = "\u200b" // has no width
 	var b strings.Builder
-	runes := []rune(oneLine(s))
+	runes := []rune(defuse(oneLine(s)))
 	for i, r := range runes {
 		b.WriteRune(r)
 		dash := r == '-' && i >= 2 && strings.EqualFold(string(runes[i-2:i]), "gh")
@@ -59,6 +60,21 @@ func inert(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// nothing is a sign that has no width.
+const nothing = "\u200b"
+
+// closer is how forges are told, anywhere in a text, to close an issue. A description may become the message of a commit, where nobody
+// reads markdown: so code spans and blocks do not keep from it.
+var closer = regexp.MustCompile(`(?i)\b(close[sd]?|fix(?:es|ed)?|resolve[sd]?|implement(?:s|ed)?)(:?\s+(?:[\w.-]+/[\w.-]+)?#\d|:?\s+gh-\d|:?\s+https?://)`)
+
+// defuse lets text close nothing, and leaves it as it is where it would not.
+func defuse(s string) string { return closer.ReplaceAllString(s, "$1"+nothing+"$2") }
+
+// unlinked takes from text of strangers what forges make links of.
+func unlinked(s string) string {
+	return strings.NewReplacer("://", ":"+nothing+"//", "www.", "www"+nothing+".").Replace(s)
 }
 
 // link is the bot's own links; the address is the forge's.
@@ -79,12 +95,16 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// cut shortens text to a number of bytes, and says that it did.
+// cut shortens text to a number of bytes, and says that it did. Of several lines none is shown in part.
 func cut(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
-	return strings.ToValidUTF8(s[:most], "") + "\n… cut: there is more than fits here"
+	s = strings.ToValidUTF8(s[:max(most, 0)], "")
+	if i := strings.LastIndexByte(s, '\n'); i >= 0 {
+		s = s[:i]
+	}
+	return s + "\n… cut: there is more than fits here"
 }
 
 func htmlText(s string) string {

@@ -95,6 +95,17 @@ func (r *fakeRegistry) Facts(ctx context.Context, name image.Name, digest image.
 	return r.said[digest], r.mute
 }
 
+// built labels what is pushed under a tag with the source and the revision it was built from.
+func (r *fakeRegistry) built(name image.Name, tag, source, revision string) {
+	r.says(digestOf(name, tag, 0), image.Facts{Source: source, Revision: revision})
+}
+
+func (r *fakeRegistry) silent(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mute = err
+}
+
 // says lets an image say something about itself.
 func (r *fakeRegistry) says(digest image.Digest, facts image.Facts) {
 	r.mu.Lock()

@@ -21,7 +21,7 @@ import (
 func methods() []string {
 	return []string{
 		"Self", "GitAuth", "Repository", "Repositories", "Permission", "OpenPullRequests", "PullRequest", "PullRequestsOf", "CreatePullRequest",
-		"EditPullRequest", "Comment", "Merge", "DeleteBranch", "Reviews", "ChangedFiles", "SetCheck", "Deployments",
+		"EditPullRequest", "Comment", "Merge", "DeleteBranch", "Reviews", "ChangedFiles", "SetCheck", "Deployments", "Compare",
 	}
 }
 

@@ -26,30 +26,45 @@ func gateCheck(head string, v gate.Verdict, id string) forge.Check {
 	if runes := []rune(check.Title); len(runes) > 200 {
 		check.Title = string(runes[:199]) + "…"
 	}
-	check.Summary = verdictTable(v)
+	check.Summary = verdictTable(v, 60000, 2000) // forges take 65,535 bytes
 	return check
 }
 
-func verdictTable(v gate.Verdict) string {
+// verdictTable is every ruling of a verdict, in at most so many bytes; each sentence in at most `each`.
+func verdictTable(v gate.Verdict, most, each int) string {
 	if len(v.Rulings) == 0 {
-		return "No policy objects."
+		return "No policy objects.\n"
 	}
-	const most = 60000 // forges take 65,535 bytes
 	var b strings.Builder
 	b.WriteString("| | policy | what it says |\n| --- | --- | --- |\n")
 	for i, r := range v.Rulings {
-		if b.Len() > most {
+		say := plain(cut(r.Say, each))
+		if r.Detail != "" && r.State != gate.Allow {
+			say += "<br>" + plain(cut(r.Detail, each))
+		}
+		if r.State != gate.Allow && !r.Until.IsZero() {
+			say += "<br>until " + instant(r.Until)
+		}
+		row := fmt.Sprintf("| %s | %s | %s |\n", stateWord(r.State), code(cut(r.Policy, 200)), say)
+		if b.Len()+len(row) > most {
 			fmt.Fprintf(&b, "\n…and %d more policies.\n", len(v.Rulings)-i)
 			break
 		}
-		say := plain(cut(r.Say, 2000))
-		if r.Detail != "" && r.State != gate.Allow {
-			say += "<br>" + plain(cut(r.Detail, 2000))
-		}
-		if r.State != gate.Allow && !r.Until.IsZero() {
-			say += "<br>until " + r.Until.UTC().Format(time.RFC3339)
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", map[gate.State]string{gate.Allow: "✅ allows", gate.Wait: "⏳ waits", gate.Deny: "⛔ denies"}[r.State], code(r.Policy), say)
+		b.WriteString(row)
 	}
 	return b.String()
 }
+
+func stateWord(s gate.State) string {
+	switch s {
+	case gate.Allow:
+		return "✅ allows"
+	case gate.Wait:
+		return "⏳ waits"
+	default:
+		return "⛔ denies"
+	}
+}
+
+// instant is a moment as people read it, whatever their own time zone.
+func instant(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }

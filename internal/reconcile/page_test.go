@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,12 +152,32 @@ func hostileWork(s string, images int) *work {
 	}
 	r := promotion.NewRelease("acceptance", s, changes)
 	return &work{
-		pr: promotion.Promotion{ID: "x-1", Release: r},
+		pr: promotion.Promotion{ID: "x-1", Release: r, State: promotion.Open},
 		changes: edit{
-			diff: "--- a/" + s + "\n+++ b/" + s + "\n+    newTag: " + s + "\n", notice: s,
+			moves: []movement{{Change: changes[0], dirs: []string{s, s, s}}},
+			diff:  "--- a/" + s + "\n+++ b/" + s + "\n+    newTag: " + s + "\n", notice: s,
 			shown: []render.Directory{{Dir: s, Diff: "+ " + s + "\n```\n"}, {Dir: s, Err: fmt.Errorf("%s", s)}, {Dir: s}},
 		},
 	}
+}
+
+// places are environments whose words are those of the app's name.
+func (w *work) places() []place {
+	s := w.pr.Release.App
+	listed := imagesOf(w.pr.Release)
+	running := promotion.Running{SHA: s, URL: s, State: string(forge.RolloutFailed), Images: map[image.Name]promotion.RunningImage{listed[0]: {Tag: s}}}
+	return []place{{name: s, before: true, running: running, listed: listed, url: s}, {name: s, before: true, problem: s}, {name: s, before: true}}
+}
+
+func (w *work) history() history {
+	s := w.pr.Release.App
+	commit := forge.Commit{SHA: s, Title: s, Author: s, URL: s}
+	spans := []span{{source: s, from: s, to: s, images: imagesOf(w.pr.Release), url: s, total: 1000, commits: slices.Repeat([]forge.Commit{commit}, 60)}}
+	bot := &turn{said: map[image.Digest]image.Facts{}}
+	for _, c := range w.pr.Release.Changes {
+		bot.said[c.Digest] = image.Facts{Source: s, Revision: s, URL: s, Version: s}
+	}
+	return history{origin: bot.originSection(w.pr.Release), spans: spans}
 }
 
 func (w *work) body(t *testing.T) string {
@@ -164,7 +185,9 @@ func (w *work) body(t *testing.T) string {
 	bot := &turn{r: &Reconciler{Options: Options{MarkerKey: func(string) []byte { return []byte("key") }}}}
 	bot.claim = &store.Claim{Repo: "github/1"}
 	bot.world.Config = promotion.Config{Environments: []promotion.Environment{environment("acceptance", after("@acme/x:#1"))}}
-	return bot.pullBody(w)
+	w.pr.Gate = &gate.Verdict{State: gate.Wait, Rulings: []gate.Ruling{{Policy: w.pr.Release.App, State: gate.Wait, Say: w.pr.Release.App, Detail: w.pr.Release.App}}}
+	p := page{pr: w.pr, env: bot.world.Config.Environments[0], changes: w.changes, places: w.places(), history: w.history()}
+	return p.body(bot.mark(w.pr))
 }
 
 func TestABodyIsHarmlessAndItsMarkerCannotBeFaked(t *testing.T) {
@@ -180,9 +203,10 @@ func TestABodyIsHarmlessAndItsMarkerCannotBeFaked(t *testing.T) {
 		visible, _, _ := strings.Cut(body, markerStart+"")
 		if !strings.Contains(s, markerStart) {
 			for _, known := range []string{"<details open><summary>", "</summary>", "</details>", "<br>"} {
-				visible = strings.ReplaceAll(visible, known, "")
+				visible = strings.ReplaceAll(visible, known, " ")
 			}
 			harmless(t, "the body", withoutControls(visible))
+			closesNothing(t, "the body", body)
 		}
 		title := pullTitle(w.pr.Release)
 		if mention.MatchString(title) || reference.MatchString(title) || len([]rune(title)) > 256 || strings.ContainsAny(title, "\n\r") {
@@ -193,6 +217,42 @@ func TestABodyIsHarmlessAndItsMarkerCannotBeFaked(t *testing.T) {
 			t.Errorf("the commit says %q", message)
 		}
 	}
+}
+
+// closesNothing checks text as it would stand in the message of a commit, where no code spans are read.
+func closesNothing(t *testing.T, what, text string) {
+	t.Helper()
+	text, _, _ = strings.Cut(text, markerStart)
+	if found := closer.FindString(text); found != "" {
+		t.Errorf("%s closes something (%q):\n%s", what, found, text)
+	}
+}
+
+func FuzzPage(f *testing.F) {
+	for _, s := range hostile() {
+		f.Add(s, uint8(2))
+	}
+	f.Fuzz(func(t *testing.T, s string, images uint8) {
+		w := hostileWork(s, int(images)+1)
+		w.pr.State = promotion.Open
+		body := w.body(t)
+		if !strings.Contains(s, markerStart) {
+			closesNothing(t, "the body", body)
+		}
+		if len(body) > 65535 {
+			t.Errorf("the body has %d bytes", len(body))
+		}
+		closesNothing(t, "the title", pullTitle(w.pr.Release))
+		if n := len([]rune(pullTitle(w.pr.Release))); n > 256 {
+			t.Errorf("the title has %d characters", n)
+		}
+		for _, state := range []promotion.State{promotion.Merged, promotion.Failed, promotion.Deployed, promotion.RollingOut} {
+			w.pr.State, w.pr.Reason, w.pr.MergedBy = state, s, s
+			if one := w.body(t); len(one) > 65535 {
+				t.Errorf("the body of what is %s has %d bytes", state, len(one))
+			}
+		}
+	})
 }
 
 // withoutControls takes out what a diff may show of a file as it is.

@@ -14,7 +14,13 @@ import (
 // present opens the pull request of a pushed branch, or brings the one that is there up to date, and shows the gate on its head.
 func (t *turn) present(ctx context.Context, w *work) error {
 	env := w.pr.Release.Environment
-	title, body := pullTitle(w.pr.Release), t.pullBody(w)
+	p, err := t.pageOf(ctx, w.pr)
+	if err != nil {
+		return err
+	}
+	p.history, p.changes = t.knownHistory(&p.pr), w.changes
+	title, body, sum := pullTitle(w.pr.Release), p.body(t.mark(w.pr)), p.sum()
+	t.r.edits.put(w.pr.Head, w.changes)
 	if !w.reopen && w.rebuild == "" { // from here on there may be a pull request, and the next turn has to look for it
 		if err := t.save(ctx, w.pr, "", "", nil); err != nil {
 			return err
@@ -33,17 +39,21 @@ func (t *turn) present(ctx context.Context, w *work) error {
 		if _, err := t.forge.EditPullRequest(ctx, t.repo, w.pr.PullRequest, forge.Edit{Title: &title, Body: &body}); err != nil {
 			return fmt.Errorf("bring #%d up to date: %w", w.pr.PullRequest, err)
 		}
+		w.pr.Page, w.pr.History = sum, p.pr.History
 		if err := t.forge.Comment(ctx, t.repo, w.pr.PullRequest, rebuiltKey(w.pr.Head), rebuildComment(w.rebuild)); err != nil {
 			return fmt.Errorf("comment on #%d: %w", w.pr.PullRequest, err)
 		}
 	default:
-		pull, err := t.openOrFind(ctx, w.pr, forge.NewPullRequest{
+		pull, found, err := t.openOrFind(ctx, w.pr, forge.NewPullRequest{
 			Head: w.pr.Branch, Base: t.repo.DefaultBranch, Title: title, Body: body, Labels: []string{"boatlift", "boatlift/" + env},
 		})
 		if err != nil {
 			return err
 		}
 		w.pr.PullRequest, w.pr.URL, w.pr.OpenedAt = pull.Number, pull.URL, t.now
+		if !found { // else it says what was so when it was opened
+			w.pr.Page, w.pr.History = sum, p.pr.History
+		}
 		t.log.Info("pull request opened", "environment", env, "release", w.pr.Release.Label(), "url", pull.URL)
 	}
 	w.pr.State, w.pr.GateHead = promotion.Open, w.pr.Head
@@ -69,33 +79,32 @@ func (t *turn) present(ctx context.Context, w *work) error {
 }
 
 // openOrFind opens a pull request, or finds the one that is open for the branch already.
-func (t *turn) openOrFind(ctx context.Context, of promotion.Promotion, pr forge.NewPullRequest) (forge.PullRequest, error) {
-	branch := of.Branch
-	pull, err := t.forge.CreatePullRequest(ctx, t.repo, pr)
+func (t *turn) openOrFind(ctx context.Context, of promotion.Promotion, pr forge.NewPullRequest) (pull forge.PullRequest, found bool, err error) {
+	pull, err = t.forge.CreatePullRequest(ctx, t.repo, pr)
 	if err != nil && pull.Number != 0 {
 		t.log.Warn("the pull request is open, but without its labels", "pull request", pull.Number, "error", err)
-		return pull, nil
+		return pull, false, nil
 	}
 	if !errors.Is(err, forge.ErrExists) {
 		if err != nil {
-			return pull, fmt.Errorf("open a pull request for branch %s: %w", branch, err)
+			return pull, false, fmt.Errorf("open a pull request for branch %s: %w", of.Branch, err)
 		}
-		return pull, nil
+		return pull, false, nil
 	}
-	found, err := t.forge.PullRequestsOf(ctx, t.repo, branch)
+	there, err := t.forge.PullRequestsOf(ctx, t.repo, of.Branch)
 	if err != nil {
-		return pull, fmt.Errorf("look for the pull request of branch %s: %w", branch, err)
+		return pull, false, fmt.Errorf("look for the pull request of branch %s: %w", of.Branch, err)
 	}
-	for _, f := range found {
+	for _, f := range there {
 		if f.State != forge.Open || f.BaseBranch != pr.Base {
 			continue
 		}
 		if slices.ContainsFunc(t.world.Promotions, func(o promotion.Promotion) bool { return o.ID != of.ID && o.PullRequest == f.Number }) {
-			return pull, fmt.Errorf("#%d, of an earlier promotion of the same images, is still open", f.Number)
+			return pull, false, fmt.Errorf("#%d, of an earlier promotion of the same images, is still open", f.Number)
 		}
-		return f, nil
+		return f, true, nil
 	}
-	return pull, fmt.Errorf("the forge says that a pull request for branch %s exists, and shows none", branch)
+	return pull, false, fmt.Errorf("the forge says that a pull request for branch %s exists, and shows none", of.Branch)
 }
 
 // rebuiltKey tells the comments on heads that took the place of others apart.

@@ -36,11 +36,14 @@ type turn struct {
 
 	rec         store.Repo // as it will be recorded
 	world       promotion.World
-	openPulls   map[int]forge.PullRequest // open pull requests by number, as listed
-	tags        []store.Tag               // newly read from registries
-	assumed     []promotion.Environment   // of which it was not asked what they run, as nothing seems to have changed
-	lostHolds   []promotion.Hold          // made by this turn because the database was lost
-	begun       []promotion.Promotion     // whose branches this turn pushed
+	openPulls   map[int]forge.PullRequest      // open pull requests by number, as listed
+	tags        []store.Tag                    // newly read from registries
+	assumed     []promotion.Environment        // of which it was not asked what they run, as nothing seems to have changed
+	lostHolds   []promotion.Hold               // made by this turn because the database was lost
+	begun       []promotion.Promotion          // whose branches this turn pushed
+	saved       map[string]promotion.Promotion // as this turn has written them down
+	places      map[string][]place             // where the digests of an environment's releases may run, by environment
+	lookups     int                            // releases whose commits this turn looked up
 	permissions map[string]forge.Permission
 	said        map[image.Digest]image.Facts // what images say about themselves, as far as it was asked and is known
 	wakes       []time.Time

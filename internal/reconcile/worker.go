@@ -58,6 +58,9 @@ type Reconciler struct {
 	Options
 	registryTimeout time.Duration // for one question
 
+	histories histories
+	edits     edits
+
 	owner string
 	swept sync.Map // names of the forges that were swept once
 }

@@ -295,8 +295,8 @@ func (c *call) mayLocked(need string) error {
 }
 
 func (c *call) seesLocked() bool {
-	if c.who.token != nil {
-		return c.h.tokenSeesLocked(c.who.token, c.repo)
+	if c.who.token != nil { // what is public an installation may read, whoever's it is
+		return c.h.tokenSeesLocked(c.who.token, c.repo) || !c.repo.private && c.r.Method == http.MethodGet && !c.who.token.installation.suspended
 	}
 	return !c.repo.private || c.h.permissionLocked(c.repo, c.who.person).rank() >= Read.rank()
 }

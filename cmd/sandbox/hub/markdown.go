@@ -102,6 +102,8 @@ func diffLine(line string, isDiff bool) string {
 		return escaped
 	}
 	switch {
+	case strings.HasPrefix(line, "+++ "), strings.HasPrefix(line, "--- "):
+		return `<span class="hunk">` + escaped + "</span>"
 	case strings.HasPrefix(line, "+"):
 		return `<span class="added">` + escaped + "</span>"
 	case strings.HasPrefix(line, "-"):

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/boatlift/boatlift/cmd/sandbox/hub"
@@ -54,6 +55,9 @@ type Stage struct {
 	Registry *images.Registry
 	Bot      *Bot
 	opts     Options
+
+	mu       sync.Mutex
+	revision map[string]string // of Source, by the tag that was built from it
 }
 
 // registryToken proves the registry to the bot; webhookSecret proves the forge. Both never leave the machine.
@@ -121,10 +125,13 @@ func (s *Stage) prepareBot() (*Bot, error) {
 // fill makes people, images and repositories.
 func (s *Stage) fill(ctx context.Context) error {
 	digests := map[string]string{}
+	if err := s.createSource(ctx); err != nil {
+		return err
+	}
 	for _, repo := range Images() {
-		digest, err := s.Registry.Push(ctx, repo, FirstTag, images.Image{})
+		digest, err := s.push(ctx, repo, FirstTag)
 		if err != nil {
-			return fmt.Errorf("push the first %s: %w", repo, err)
+			return err
 		}
 		digests[repo] = digest
 	}
@@ -192,8 +199,8 @@ func (s *Stage) Close() error {
 // Push pushes both images with a tag.
 func (s *Stage) Push(ctx context.Context, tag string) error {
 	for _, repo := range Images() {
-		if _, err := s.Registry.Push(ctx, repo, tag, images.Image{}); err != nil {
-			return fmt.Errorf("push %s:%s: %w", repo, tag, err)
+		if _, err := s.push(ctx, repo, tag); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -171,8 +171,6 @@ func historySection(history []span) string {
 	return b.String()
 }
 
-func short(sha string) string { return sha[:min(len(sha), 7)] }
-
 func count(n int, what string) string {
 	switch n {
 	case 0:

@@ -148,6 +148,20 @@ func (h *Hub) SetSuspended(owner string, suspended bool) error {
 	return nil
 }
 
+// RevokeTokens ends every installation token at once.
+func (h *Hub) RevokeTokens() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.tokens)
+}
+
+// SetLongTokens makes installation tokens from now on the long ones, as Options.LongTokens does from the start.
+func (h *Hub) SetLongTokens(long bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.opts.LongTokens = long
+}
+
 // InstallationToken makes a token as the app would, for tests that want one without a JWT.
 func (h *Hub) InstallationToken(owner string) (string, error) {
 	h.mu.Lock()

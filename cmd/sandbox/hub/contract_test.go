@@ -1,7 +1,11 @@
 package hub_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -29,12 +33,23 @@ type harness struct {
 	forge *github.Forge
 }
 
-var _ forgetest.Protector = (*harness)(nil)
+// Nothing of the contract is left out over HTTP.
+var (
+	_ forgetest.Protector   = (*harness)(nil)
+	_ forgetest.Lagger      = (*harness)(nil)
+	_ forgetest.AnswerLoser = (*harness)(nil)
+	_ forgetest.HTTPLimiter = (*harness)(nil)
+	_ forgetest.TokenKeeper = (*harness)(nil)
+	_ forgetest.GitServer   = (*harness)(nil)
+)
 
 func newHarness(t testing.TB, opts hub.Options) *harness {
 	t.Helper()
 	opts.Dir = t.TempDir()
 	listen(t, &opts, true)
+	var err error
+	opts.Key, err = appKey()
+	must(t, err)
 	running, err := hub.Start(opts)
 	must(t, err)
 	adapter, err := github.New(github.Options{
@@ -99,6 +114,43 @@ func (h *harness) Uninstall(t testing.TB) { must(t, h.hub.Uninstall("acme")) }
 
 func (h *harness) Limit(_ testing.TB, after time.Duration) {
 	h.hub.SetFaults(hub.Faults{LimitEvery: 1, LimitStatus: http.StatusTooManyRequests, RetryAfter: after})
+}
+
+func (h *harness) LimitHTTP(_ testing.TB, status int, primary bool, after time.Duration) {
+	kind := "secondary"
+	if primary {
+		kind = "primary"
+	}
+	h.hub.SetFaults(hub.Faults{LimitEvery: 1, LimitStatus: status, LimitKind: kind, RetryAfter: after})
+}
+
+func (h *harness) Lag(_ testing.TB, on bool) {
+	faults := hub.Faults{}
+	if on {
+		faults.ListLag = time.Hour
+	}
+	h.hub.SetFaults(faults)
+}
+
+func (h *harness) LoseAnswer(t testing.TB, repo forge.RepoID) {
+	h.hub.SetFaults(hub.Faults{Match: "POST /repos/" + h.name(t, repo) + "/pulls", ErrorEvery: 1, ErrorAfter: true, Times: 1})
+}
+
+func (h *harness) RevokeTokens(testing.TB) { h.hub.RevokeTokens() }
+
+func (h *harness) LongTokens(testing.TB) { h.hub.SetLongTokens(true) }
+
+func (h *harness) ListRefs(t testing.TB, repo forge.Repository, auth forge.GitAuth) error {
+	address, err := url.Parse(repo.CloneURL)
+	must(t, err)
+	address.User = url.UserPassword(auth.Username, auth.Password)
+	cmd := exec.CommandContext(t.Context(), "git", "-c", "credential.helper=", "ls-remote", "--heads", address.String())
+	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil && !strings.Contains(string(out), "refs/heads/main") {
+		err = fmt.Errorf("git lists %q", out)
+	}
+	return err
 }
 
 func (h *harness) Permit(t testing.TB, repo forge.RepoID, login string, permission forge.Permission) {

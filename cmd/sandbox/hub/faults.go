@@ -25,7 +25,7 @@ type Faults struct {
 	LimitEvery  int           `json:"limitEvery,omitempty"`
 	LimitKind   string        `json:"limitKind,omitempty"`   // primary, or secondary by default
 	LimitStatus int           `json:"limitStatus,omitempty"` // 403 by default, or 429
-	RetryAfter  time.Duration `json:"retryAfter,omitempty"`  // 0: without the header
+	RetryAfter  time.Duration `json:"retryAfter,omitempty"`  // 0: without the header. A primary limit has its reset then, and never the header
 
 	// HourlyLimit, ContentPerMinute and ContentPerHour are enforced for each installation; 0: not.
 	HourlyLimit      int `json:"hourlyLimit,omitempty"`

@@ -343,7 +343,7 @@ const (
 
 // limited answers as GitHub does when a limit is used up.
 func (f *githubFace) limited(w http.ResponseWriter, kind string, status, retryAfter int) {
-	if retryAfter > 0 {
+	if retryAfter > 0 && kind != "primary" {
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	if kind == "primary" {

@@ -46,15 +46,20 @@ type sandbox struct {
 	token string // of the installation in acme
 }
 
+// appKey is the app's in all tests: making one takes longer than most of them.
+var appKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 func start(t *testing.T, opts hub.Options) *sandbox {
 	t.Helper()
 	s := &sandbox{t: t, hooks: receive(t)}
 	opts.Dir = t.TempDir()
+	var err error
+	opts.Key, err = appKey()
+	s.must(err)
 	if opts.WebhookURL == "" {
 		opts.WebhookURL, opts.WebhookSecret = s.hooks.url, "hook-secret"
 	}
 	listen(t, &opts, false)
-	var err error
 	if s.Hub, err = hub.Start(opts); err != nil {
 		t.Fatalf("Start: %v", err)
 	}

@@ -114,7 +114,9 @@ func (h *Hub) CreateRepo(ctx context.Context, fullName string, opts RepoOptions)
 		opts.Files = map[string][]byte{"README.md": []byte("# " + name + "\n")}
 	}
 	h.mu.Lock()
-	if _, taken := h.names[strings.ToLower(fullName)]; taken {
+	// A name that a repository had before a rename is free: what takes it ends the redirect.
+	former, taken := h.names[strings.ToLower(fullName)]
+	if known := h.repos[former]; taken && (known == nil || strings.EqualFold(known.fullName(), fullName)) {
 		h.mu.Unlock()
 		return RepoInfo{}, fmt.Errorf("create repository %s: there is one of this name", fullName)
 	}
@@ -139,6 +141,9 @@ func (h *Hub) CreateRepo(ctx context.Context, fullName string, opts RepoOptions)
 	defer h.mu.Unlock()
 	if err != nil {
 		delete(h.names, strings.ToLower(fullName))
+		if taken {
+			h.names[strings.ToLower(fullName)] = former
+		}
 		return RepoInfo{}, fmt.Errorf("create repository %s: %w", fullName, err)
 	}
 	r.refs["refs/heads/"+r.defaultBranch] = sha

@@ -100,10 +100,7 @@ func mergePromises() []promise {
 			check(t, "State", s.read(t, pr.Number).State, forge.Merged)
 		}},
 		{"a required check holds the merge until it is green", func(t *testing.T, h Harness) {
-			protector, ok := h.(Protector)
-			if !ok {
-				t.Skip("this harness's forge cannot require checks")
-			}
+			protector := can[Protector](t, h, "cannot require checks")
 			s := newScene(t, h)
 			protector.RequireCheck(t, s.id, "main", "boatlift/gate")
 			pr := s.propose(t, bot)

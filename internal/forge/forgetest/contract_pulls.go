@@ -216,6 +216,22 @@ func pullRequestPromises() []promise {
 			check(t, "second", strings.Contains(stored[1].Body, "Another key."), true)
 			check(t, "both by the bot", stored[0].Author.Self && stored[1].Author.Self, true)
 		}},
+		{"something is said once even if a hundred others spoke since", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			pr := s.propose(t, bot)
+			say := func() {
+				t.Helper()
+				if err := s.forge.Comment(t.Context(), s.repo, pr.Number, "held", "It is held."); err != nil {
+					t.Fatalf("Comment: %v", err)
+				}
+			}
+			say()
+			for range 101 {
+				h.Comment(t, s.id, "alice", pr.Number, "I see.")
+			}
+			say()
+			check(t, "comments", len(h.Comments(t, s.id, pr.Number)), 102)
+		}},
 		{"a person who copies the bot's comment does not silence it", func(t *testing.T, h Harness) {
 			s := newScene(t, h)
 			first, second := s.propose(t, bot), s.propose(t, bot+"-b")

@@ -63,18 +63,59 @@ func repositoryPromises() []promise {
 			check(t, "FullName", s.repo.FullName, "acme/infra-renamed")
 			check(t, "open pull requests", s.openNumbers(t, "main"), []int{pr.Number})
 		}},
-		{"a changed default branch is seen", func(t *testing.T, h Harness) {
+		{"whoever still knows a repository by its former name reaches it, to read and to write", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			pr := s.propose(t, bot)
+			h.Rename(t, s.id, "infra-renamed")
+			check(t, "open pull requests", s.openNumbers(t, "main"), []int{pr.Number})
+			h.Rename(t, s.id, "infra-renamed-again")
+			s.edit(t, pr.Number, forge.Edit{Title: pointer("written under a former name")})
+			check(t, "Title", s.read(t, pr.Number).Title, "written under a former name")
+		}},
+		{"a former name that another repository took is not mistaken for the first", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			pr := s.propose(t, bot)
+			h.Rename(t, s.id, "infra-renamed")
+			other := h.CreateRepository(t, "infra")
+			h.Commit(t, other, bot, map[string]string{"apps/other.yaml": "1\n"})
+			s.edit(t, pr.Number, forge.Edit{Title: pointer("of the first")})
+			check(t, "Title", s.read(t, pr.Number).Title, "of the first")
+			s.reread(t) // an empty list does not tell whose it is, so whoever lists has read the repository by its id before, as every turn does
+			check(t, "open pull requests of the first", s.openNumbers(t, "main"), []int{pr.Number})
+			repo, err := s.forge.Repository(t.Context(), other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, "FullName of the other", repo.FullName, "acme/infra")
+			list, err := s.forge.OpenPullRequests(t.Context(), repo, "main")
+			if err != nil || len(list) != 0 {
+				t.Errorf("OpenPullRequests of the other = %v, %v; want none", numbers(list), err)
+			}
+		}},
+		{"a changed default branch is seen, by id and in the list", func(t *testing.T, h Harness) {
 			s := newScene(t, h)
 			h.Commit(t, s.id, "trunk", nil)
 			h.SetDefaultBranch(t, s.id, "trunk")
 			s.reread(t)
 			check(t, "DefaultBranch", s.repo.DefaultBranch, "trunk")
+			list, err := s.forge.Repositories(t.Context())
+			if err != nil || len(list) != 1 || list[0].DefaultBranch != "trunk" {
+				t.Errorf("Repositories = %+v, %v; want one with the new default branch", list, err)
+			}
 		}},
 		{"an archived repository says so", func(t *testing.T, h Harness) {
 			s := newScene(t, h)
 			h.Archive(t, s.id)
 			s.reread(t)
 			check(t, "Archived", s.repo.Archived, true)
+		}},
+		{"a write to an archived repository is forbidden, which is no limit and no repository that is gone", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			pr := s.propose(t, bot)
+			h.Archive(t, s.id)
+			_, err := s.forge.EditPullRequest(t.Context(), s.repo, pr.Number, forge.Edit{Title: pointer("x")})
+			checkError(t, "EditPullRequest", err, forge.ErrForbidden)
+			check(t, "State", s.read(t, pr.Number).State, forge.Open)
 		}},
 		{"a repository that never was is not found", func(t *testing.T, h Harness) {
 			newScene(t, h)

@@ -8,8 +8,14 @@ import (
 	"github.com/boatlift/boatlift/internal/forge"
 )
 
-// memoryHarness drives a Memory.
+// memoryHarness drives a Memory. It has no HTTP, no tokens and no git.
 type memoryHarness struct{ *Memory }
+
+var (
+	_ Protector   = memoryHarness{}
+	_ Lagger      = memoryHarness{}
+	_ AnswerLoser = memoryHarness{}
+)
 
 func (h memoryHarness) Forge() forge.Forge { return h.Memory }
 func (memoryHarness) Settle(testing.TB)    {}
@@ -47,6 +53,12 @@ func (h memoryHarness) Limit(_ testing.TB, after time.Duration) {
 		after = time.Minute
 	}
 	h.Inject(Fault{Err: &forge.LimitError{After: after, Cause: errors.New("too many requests")}})
+}
+
+func (h memoryHarness) Lag(_ testing.TB, on bool) { h.Memory.Lag(on) }
+
+func (h memoryHarness) LoseAnswer(_ testing.TB, repo forge.RepoID) {
+	h.Inject(Fault{Method: "CreatePullRequest", Repo: repo, Err: errors.New("the connection broke"), Times: 1, After: true})
 }
 
 func (h memoryHarness) Permit(_ testing.TB, repo forge.RepoID, login string, permission forge.Permission) {

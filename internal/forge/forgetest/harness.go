@@ -69,17 +69,12 @@ type Harness interface {
 	ReportCheck(t testing.TB, repo forge.RepoID, sha, app, name string, state forge.StatusState)
 }
 
-// Protector is a harness whose forge can require the bot's check before a merge.
-type Protector interface {
-	// RequireCheck makes the check of this name required on the branch.
-	RequireCheck(t testing.TB, repo forge.RepoID, branch, name string)
-}
-
 // Contract proves every promise of package forge, each in a subtest named after it, and each with a harness of its own.
 func Contract(t *testing.T, newHarness func(t testing.TB) Harness) {
 	t.Helper()
 	for _, group := range [][]promise{
-		repositoryPromises(), pullRequestPromises(), mergePromises(), checkPromises(), sourcePromises(), evidencePromises(), commitPromises(), limitPromises(),
+		repositoryPromises(), pullRequestPromises(), lagPromises(), mergePromises(), checkPromises(), sourcePromises(), evidencePromises(),
+		commitPromises(), limitPromises(), httpPromises(), tokenPromises(),
 	} {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) { p.prove(t, newHarness(t)) })

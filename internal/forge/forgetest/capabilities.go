@@ -1,0 +1,60 @@
+package forgetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/boatlift/boatlift/internal/forge"
+)
+
+// Some promises are about what not every forge, or not every way to one, has: HTTP, tokens, git. Each is a capability of the harness. A
+// promise whose capability is missing is skipped by name, with the reason, and never left out silently.
+
+// Protector is a harness whose forge can require the bot's check before a merge.
+type Protector interface {
+	// RequireCheck makes the check of this name required on the branch.
+	RequireCheck(t testing.TB, repo forge.RepoID, branch, name string)
+}
+
+// Lagger is a harness whose forge can show lists that are behind what has happened, as a forge's replicas do.
+type Lagger interface {
+	// Lag makes lists of pull requests go on showing what they show now; false: they catch up.
+	Lag(t testing.TB, on bool)
+}
+
+// AnswerLoser is a harness whose forge can do what it is asked without the bot hearing of it.
+type AnswerLoser interface {
+	// LoseAnswer makes the next call that opens a pull request in the repository take effect and then fail.
+	LoseAnswer(t testing.TB, repo forge.RepoID)
+}
+
+// HTTPLimiter is a harness whose forge is asked over HTTP and can refuse as GitHub does when a limit is used up.
+type HTTPLimiter interface {
+	// LimitHTTP refuses every request from now on with the status, 403 or 429. A secondary limit names the seconds to wait in
+	// Retry-After, or nothing if after is 0; a primary one names the moment of its reset, after from now, and no Retry-After.
+	LimitHTTP(t testing.TB, status int, primary bool, after time.Duration)
+}
+
+// TokenKeeper is a harness whose forge hands out tokens that end.
+type TokenKeeper interface {
+	// RevokeTokens ends every token that was handed out so far.
+	RevokeTokens(t testing.TB)
+	// LongTokens makes the tokens from now on those of about 520 characters with dots in them.
+	LongTokens(t testing.TB)
+}
+
+// GitServer is a harness whose repositories git can talk to.
+type GitServer interface {
+	// ListRefs asks git for the repository's branches, with nothing but these credentials.
+	ListRefs(t testing.TB, repo forge.Repository, auth forge.GitAuth) error
+}
+
+// can returns the harness as a capability, or skips the promise and says why.
+func can[Capability any](t *testing.T, h Harness, what string) Capability {
+	t.Helper()
+	c, ok := h.(Capability)
+	if !ok {
+		t.Skipf("left out: the forge of this harness %s", what)
+	}
+	return c
+}

@@ -43,7 +43,8 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]command{
 		"stage":     (*play).start,     // stage start [mute] [bot=FILE] [acceptance=FILE] [production=FILE] [file=FILE…]: sets BOATLIFT_DATA, BOT, BOT_URL, HUB, REGISTRY
-		"push":      (*play).push,      // push TAG [REPOSITORY…]: push images, by default all
+		"push":      (*play).push,      // push [platforms=OS/ARCH,…] TAG [REPOSITORY…]: push images, by default all
+		"digest":    (*play).digest,    // digest REPOSITORY TAG: what the registry has there, as $DIGEST
 		"retag":     (*play).retag,     // retag REPOSITORY FROM TO
 		"pull":      (*play).pull,      // pull ENV TAG: the open pull request on stdout, its number as $PULL and its head as $HEAD
 		"pulls":     (*play).pulls,     // pulls ENV TAG N: so many pull requests were ever opened for the tag
@@ -152,18 +153,35 @@ func (p *play) start(ctx context.Context, ts *testscript.TestScript, args []stri
 }
 
 func (p *play) push(ctx context.Context, _ *testscript.TestScript, args []string) error {
+	var img images.Image
+	if len(args) > 0 && strings.HasPrefix(args[0], "platforms=") {
+		img.Platforms = strings.Split(strings.TrimPrefix(args[0], "platforms="), ",")
+		args = args[1:]
+	}
 	switch {
 	case len(args) == 0:
 		return errUsage
 	case len(args) == 1:
-		return p.stage.Push(ctx, args[0])
+		args = append(slices.Clone(args), stage.Images()...)
 	}
 	for _, repo := range args[1:] {
-		if _, err := p.stage.Registry.Push(ctx, repo, args[0], images.Image{}); err != nil {
+		if _, err := p.stage.Registry.Push(ctx, repo, args[0], img); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (p *play) digest(ctx context.Context, ts *testscript.TestScript, args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	digest, ok, err := p.stage.Registry.Digest(ctx, args[0], args[1])
+	if err == nil && !ok {
+		err = fmt.Errorf("the registry has no %s:%s", args[0], args[1])
+	}
+	ts.Setenv("DIGEST", digest)
+	return err
 }
 
 func (p *play) retag(ctx context.Context, _ *testscript.TestScript, args []string) error {

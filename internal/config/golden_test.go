@@ -99,6 +99,9 @@ func repoText(cfg promotion.Config) string {
 		fmt.Fprintf(&b, "  pin %s\n  merge %s\n", e.Pin, e.Merge)
 		fmt.Fprintf(&b, "  groups %q, all %t\n", e.Groups, e.GroupAll)
 		fmt.Fprintf(&b, "  together %t, settle %s\n", e.Together, e.Settle)
+		if len(e.Platforms) > 0 {
+			fmt.Fprintf(&b, "  platforms %q\n", e.Platforms)
+		}
 		fmt.Fprintf(&b, "  mode %s, at most %d open\n", e.Mode, e.MaxOpen)
 	}
 	return b.String()

@@ -101,6 +101,8 @@ func (r *repoCheck) environment(e environment) promotion.Environment {
 		Settle:   defaultSettle,
 		Mode:     promotion.Mode(e.Mode.or(string(promotion.Propose))),
 		MaxOpen:  defaultMaxOpen,
+
+		Platforms: r.platforms(e),
 	}
 	env.Images = r.images(e, env.Pin)
 	if e.Settle.set {

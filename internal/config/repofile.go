@@ -24,6 +24,8 @@ type environment struct {
 	Settle   span        `json:"settle,omitempty" eg:"settle: 60s" jsonschema:"default=60s" jsonschema_description:"How long a release waits for the new tags of the app's other images."`
 	Mode     text        `json:"mode,omitempty" eg:"mode: propose" jsonschema:"enum=propose,enum=observe,enum=off,default=propose" jsonschema_description:"How far the bot may go: open pull requests; only tell what it would propose; nothing."`
 	MaxOpen  number      `json:"maxOpen,omitempty" eg:"maxOpen: 10" jsonschema:"minimum=0,maximum=1000,default=10" jsonschema_description:"How many pull requests may be open in the environment at once. 0: no limit."`
+
+	Platforms []text `json:"platforms,omitempty" eg:"platforms: [linux/amd64, linux/arm64]" jsonschema:"minItems=1" jsonschema_description:"The platforms that an image must be built for before it is proposed here: os/architecture. Default: any."`
 }
 
 type rollout struct {

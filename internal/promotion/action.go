@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/gate"
+	"github.com/boatlift/boatlift/internal/image"
 )
 
 // Action is one step towards what should be. All of them may be repeated: whoever carries one out finds before it creates.
@@ -104,8 +105,9 @@ type Decision struct {
 	Asks    []Ask     // tags that must be resolved before the plan is complete
 }
 
-// Ask is a tag whose digest the registry has to be asked for.
+// Ask is a tag whose digest the registry has to be asked for or, where the digest is given, for which platforms that is built.
 type Ask struct {
-	Image Listed
-	Tag   string
+	Image  Listed
+	Tag    string
+	Digest image.Digest
 }

@@ -97,6 +97,8 @@ type Environment struct {
 	Settle   time.Duration
 	Mode     Mode
 	MaxOpen  int // 0: no limit
+	// Platforms are those that an image must be built for before it is proposed: linux/amd64. Empty: any.
+	Platforms []string
 }
 
 // Contains tells whether a file lies in the environment's subtree.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
@@ -109,12 +110,44 @@ func (p *planner) target(env Environment, app App, name image.Name) (t target, o
 		return t, false
 	}
 	if best.Digest == "" {
-		p.d.Asks = append(p.d.Asks, Ask{Listed{env.Name, name}, best.Tag})
+		p.d.Asks = append(p.d.Asks, Ask{Image: Listed{env.Name, name}, Tag: best.Tag})
 		return t, false
 	}
 	t.want = best.Seen
-	t.moves = p.mayMove(env, t, note)
+	if t.moves = p.mayMove(env, t, note); t.moves && !p.built(env, t, note) {
+		return t, false
+	}
 	return t, true
+}
+
+// built tells whether an image is for all platforms that the environment demands, and notes what lacks. Pushed again under its tag, as
+// when an index follows the images that it is made of, it is another image, and looked at again.
+func (p *planner) built(env Environment, t target, note Note) bool {
+	if len(env.Platforms) == 0 {
+		return true
+	}
+	b, asked := p.w.Built[t.want.Digest]
+	if !asked || b.Problem != "" && !p.w.Now.Before(b.RetryAt) {
+		p.d.Asks = append(p.d.Asks, Ask{Image: Listed{env.Name, t.name}, Tag: t.want.Tag, Digest: t.want.Digest})
+		return false
+	}
+	missing := b.Facts.Lacks(env.Platforms)
+	switch {
+	case b.Problem != "":
+		note.Say = fmt.Sprintf("for which platforms %s is built is not known: %s", t.want.Tag, b.Problem)
+		note.Hint = "the registry is asked again by itself; check its credentials if this lasts"
+		note.Until = b.RetryAt
+	case len(missing) == 0:
+		return true
+	default:
+		note.Say = fmt.Sprintf("waits: %s is not built for %s", t.want.Tag, strings.Join(missing, " and "))
+		if len(b.Facts.Platforms) > 0 {
+			note.Say += ", only for " + strings.Join(b.Facts.Platforms, " and ")
+		}
+		note.Hint = "push the tag again with all platforms, or change platforms: in .boatlift.yaml"
+	}
+	p.note(note)
+	return false
 }
 
 // best is the highest ranking tag that the rule takes and the registry still has.

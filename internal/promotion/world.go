@@ -23,6 +23,7 @@ type World struct {
 	Running   map[string]Running     // what this repository's environments demonstrably run, by environment name
 	Upstream  map[EnvRef]Upstream    // what the environments named in `after` are and run, by reference as written
 	Tags      map[image.Name][]Known // tags that were pushed since the bot listens
+	Built     map[image.Digest]Built // for which platforms images are, as far as it was asked
 
 	Promotions []Promotion  // all that have not ended, and the recently ended
 	Pulls      map[int]Pull // their pull requests, and reopened ones
@@ -48,6 +49,13 @@ type Known struct {
 	Problem    string    // why the registry could not be asked
 	Gone       bool      // the registry does not have the tag any more
 	RetryAt    time.Time // when it is asked again after a problem
+}
+
+// Built is for which platforms an image is.
+type Built struct {
+	Facts   image.Facts
+	Problem string    // why the registry could not be asked
+	RetryAt time.Time // when it is asked again after a problem
 }
 
 // Upstream is an environment that others come after.

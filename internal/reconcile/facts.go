@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
@@ -20,9 +21,6 @@ func (t *turn) facts(digest image.Digest) image.Facts { return t.said[digest] }
 func (t *turn) learnFacts(ctx context.Context, releases ...promotion.Release) {
 	var names []image.Name
 	var digests []image.Digest
-	if t.said == nil {
-		t.said = map[image.Digest]image.Facts{}
-	}
 	seen := map[image.Digest]bool{}
 	for _, r := range releases {
 		for _, c := range r.Changes[:min(maxRows, len(r.Changes))] {
@@ -39,6 +37,18 @@ func (t *turn) learnFacts(ctx context.Context, releases ...promotion.Release) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askFacts)
 	defer cancel()
+	for i, err := range t.readFacts(ctx, names, digests) {
+		if err != nil {
+			t.log.Info("what an image says of itself is not known", "image", string(names[i]), "digest", string(digests[i]), "error", err)
+		}
+	}
+}
+
+// readFacts reads what images say about themselves, from the store or else from their registries, and returns what went wrong with each.
+func (t *turn) readFacts(ctx context.Context, names []image.Name, digests []image.Digest) []error {
+	if t.said == nil {
+		t.said = map[image.Digest]image.Facts{}
+	}
 	stored, err := t.r.Store.Facts(ctx, digests)
 	if err != nil {
 		t.log.Warn("read what images say of themselves", "error", err)
@@ -58,17 +68,40 @@ func (t *turn) learnFacts(ctx context.Context, releases ...promotion.Release) {
 		return err
 	})
 	learned := map[image.Digest]image.Facts{}
+	all := make([]error, len(digests))
 	for i, place := range unknown {
-		if err := failures[i]; err != nil {
-			t.log.Info("what an image says of itself is not known", "image", string(about[i]), "digest", string(digests[place]), "error", err)
-			continue
+		if all[place] = failures[i]; failures[i] == nil {
+			learned[digests[place]] = answers[i]
+			t.said[digests[place]] = answers[i]
 		}
-		learned[digests[place]] = answers[i]
-		t.said[digests[place]] = answers[i]
 	}
 	if err := t.r.Store.SaveFacts(ctx, learned); err != nil {
 		t.log.Warn("keep what images say of themselves", "error", err)
 	}
+	return all
+}
+
+// lookAtPlatforms finds out for which platforms images are built, as a plan needs it, and puts that into the world. It returns of how many.
+func (t *turn) lookAtPlatforms(ctx context.Context, asks []promotion.Ask) int {
+	var names []image.Name
+	var digests []image.Digest
+	for _, ask := range asks {
+		if ask.Digest != "" && !slices.Contains(digests, ask.Digest) {
+			names, digests = append(names, ask.Image.Image), append(digests, ask.Digest)
+		}
+	}
+	if len(digests) == 0 {
+		return 0
+	}
+	for i, err := range t.readFacts(ctx, names, digests) {
+		built := promotion.Built{Facts: t.said[digests[i]]}
+		if err != nil {
+			built.Problem, built.RetryAt = firstLine(err.Error()), t.now.Add(max(registryRetry, retryAfter(err)))
+			t.log.Warn("look for which platforms an image is built", "image", string(names[i]), "digest", string(digests[i]), "error", err)
+		}
+		t.world.Built[digests[i]] = built
+	}
+	return len(digests)
 }
 
 // ranAt is the digest that a change takes the place of: the one that base sets or, where it sets none, the one that the environment runs.

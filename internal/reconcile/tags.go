@@ -23,7 +23,7 @@ const (
 
 // observeTags collects the tags that were pushed of the images that the environments list, with the digests that registries gave since.
 func (t *turn) observeTags(ctx context.Context) error {
-	t.world.Tags = map[image.Name][]promotion.Known{}
+	t.world.Tags, t.world.Built = map[image.Name][]promotion.Known{}, map[image.Digest]promotion.Built{}
 	var names []image.Name
 	var since time.Time
 	seen := map[image.Name]bool{}
@@ -114,7 +114,7 @@ func (t *turn) resolve(ctx context.Context, asks []promotion.Ask) (answers int) 
 	asked := map[question]bool{}
 	for _, ask := range asks {
 		q := question{ask.Image.Image, ask.Tag}
-		if !asked[q] && t.unresolved(q.name, q.tag) != nil {
+		if ask.Digest == "" && !asked[q] && t.unresolved(q.name, q.tag) != nil {
 			asked[q] = true
 			names, tags = append(names, q.name), append(tags, q.tag)
 		}

@@ -145,7 +145,7 @@ func (t *turn) plan(ctx context.Context) (promotion.Decision, error) {
 		if len(d.Asks) == 0 {
 			return d, nil
 		}
-		answers := t.resolve(ctx, d.Asks)
+		answers := t.resolve(ctx, d.Asks) + t.lookAtPlatforms(ctx, d.Asks)
 		if err := ctx.Err(); err != nil {
 			return d, context.Cause(ctx)
 		}

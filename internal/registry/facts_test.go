@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,29 @@ func TestFacts(t *testing.T) {
 	silent := r.push(t, "shop/silent", "1", anImage(t))
 	if got, err := client.Facts(t.Context(), r.name("shop/silent"), silent); err != nil || !reflect.DeepEqual(got, image.Facts{}) {
 		t.Errorf("Facts of an image that says nothing = %+v, %v", got, err)
+	}
+}
+
+func TestPlatformsOfOneImage(t *testing.T) {
+	r := newRig(t)
+	client := newTestClient(t, Options{})
+	for _, test := range []struct {
+		config v1.ConfigFile
+		want   []string
+	}{
+		{v1.ConfigFile{OS: "linux", Architecture: "arm64", Variant: "v8"}, []string{"linux/arm64/v8"}},
+		{v1.ConfigFile{OS: "windows", Architecture: "amd64"}, []string{"windows/amd64"}},
+		{v1.ConfigFile{}, nil},
+		{v1.ConfigFile{OS: "linux\n", Architecture: "amd64"}, nil},
+	} {
+		built, err := mutate.ConfigFile(anImage(t), &test.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := client.Facts(t.Context(), r.name("shop/web"), r.push(t, "shop/web", "1", built))
+		if err != nil || !slices.Equal(got.Platforms, test.want) {
+			t.Errorf("an image for %s/%s is for %v, %v; want %v", test.config.OS, test.config.Architecture, got.Platforms, err, test.want)
+		}
 	}
 }
 

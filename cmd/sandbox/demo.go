@@ -18,6 +18,7 @@ import (
 
 type demoOptions struct {
 	bot, dir string
+	record   string // where what the bot and the forge say to each other is written; empty: nowhere
 	once     bool
 	stdin    io.Reader
 	stdout   io.Writer
@@ -34,7 +35,17 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 	} else if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
-	s, err := stage.Start(ctx, stage.Options{Dir: dir, BotPath: o.bot})
+	setting := stage.Options{Dir: dir, BotPath: o.bot}
+	if o.record != "" {
+		var file *os.File
+		if file, err = os.OpenFile(o.record, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {
+			return err
+		}
+		transcript := hub.NewTranscript(file)
+		defer func() { err = errors.Join(err, transcript.Err(), file.Close()) }()
+		setting.Hub = func(h *hub.Options) { h.OnExchange, h.OnWebhook = transcript.Exchange, transcript.Webhook }
+	}
+	s, err := stage.Start(ctx, setting)
 	if err != nil {
 		return errors.Join(err, showLog(dir))
 	}

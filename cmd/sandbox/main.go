@@ -30,7 +30,7 @@ func main() {
 
 const usage = `Try Boatlift on this machine, without any account.
 
-  sandbox [-bot PATH] [-once] [-dir FOLDER]
+  sandbox [-bot PATH] [-once] [-dir FOLDER] [-record FILE]
   sandbox push HOST/REPOSITORY:TAG   push a small image to the sandbox's registry
 
 `
@@ -46,13 +46,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	bot := flags.String("bot", "", "the boatlift program (default: beside this one)")
 	once := flags.Bool("once", false, "show the whole job without a person, print a transcript, and end")
 	dir := flags.String("dir", "", "keep everything in this folder and leave it (default: a temporary one that is removed)")
+	record := flags.String("record", "", "write what the bot and the forge say to each other to this file, a line of JSON each")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
 		}
 		return 2
 	}
-	err := do(ctx, flags.Args(), demoOptions{bot: *bot, dir: *dir, once: *once, stdin: stdin, stdout: stdout})
+	err := do(ctx, flags.Args(), demoOptions{bot: *bot, dir: *dir, record: *record, once: *once, stdin: stdin, stdout: stdout})
 	var wrong *usageError
 	switch {
 	case err == nil:

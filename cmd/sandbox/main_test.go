@@ -21,6 +21,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/boatlift/boatlift/cmd/sandbox/hub"
 	"github.com/boatlift/boatlift/internal/render"
 )
 
@@ -114,9 +115,10 @@ func botIsGone(t *testing.T, transcript string) {
 
 func TestOnce(t *testing.T) {
 	path := bot(t)
+	record := filepath.Join(t.TempDir(), "record.jsonl")
 	empty := tempFolder(t)
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"-bot", path, "-once"}, strings.NewReader(""), &stdout, &stderr); code != 0 || stderr.Len() > 0 {
+	if code := run(t.Context(), []string{"-bot", path, "-once", "-record", record}, strings.NewReader(""), &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 		t.Fatalf("exit code %d\n%s\n%s", code, &stdout, &stderr)
 	}
 	from := 0
@@ -154,6 +156,31 @@ func TestOnce(t *testing.T) {
 	}
 	botIsGone(t, stdout.String())
 	empty()
+	recorded(t, record)
+}
+
+// recorded demands that the file tells of the bot's first question, of a pull request that it opened, and of a webhook that one was merged.
+func recorded(t *testing.T, path string) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	seen := map[string]bool{}
+	err = hub.ReadTranscript(file, func(e hub.Exchange) {
+		seen[fmt.Sprint(e.Method, " ", e.Path, " ", e.Status)] = true
+	}, func(w hub.Webhook) {
+		seen[w.Event] = seen[w.Event] || bytes.Contains(w.Body, []byte(`"merged":true`))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"GET /api/v3/app/installations 200", "POST /api/v3/repos/acme/infra-production/pulls 201", "pull_request"} {
+		if !seen[want] {
+			t.Errorf("the record lacks %s", want)
+		}
+	}
 }
 
 func TestAFolderThatWasNamedStays(t *testing.T) {

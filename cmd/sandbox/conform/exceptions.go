@@ -11,11 +11,6 @@ func Exceptions() []Exception {
 			Reason: "GitHub redirects to it after a rename and answers it, but describes these calls by the repository's name only; they are judged as those",
 		},
 		{
-			Name:   "GraphQL",
-			Covers: regexp.MustCompile(`^POST /api/graphql: is no operation of the REST API$`),
-			Reason: "the document describes the REST API only; what is asked by GraphQL is proved by the contract suite and the adapter's own tests",
-		},
-		{
 			Name:   "refusals that every call may meet",
 			Covers: regexp.MustCompile(`, answer (401|403|404|429): is not documented$`),
 			Reason: "the document names them for some operations; GitHub's pages on authentication, rate limits and troubleshooting have them for all. Their bodies are judged as basic-error",

@@ -1,10 +1,15 @@
 package hub_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/boatlift/boatlift/cmd/sandbox/conform"
 	"github.com/boatlift/boatlift/cmd/sandbox/hub"
@@ -49,5 +54,38 @@ func judged(m *testing.M) int {
 func listen(t testing.TB, opts *hub.Options, bot bool) {
 	if judge != nil {
 		judge.Listen(opts, t.Name(), bot)
+	}
+}
+
+// TestTheWholeStoryConforms lets the bot's own program do the job that the sandbox shows, and judges what was said meanwhile.
+func TestTheWholeStoryConforms(t *testing.T) {
+	if judge == nil {
+		t.Skip("left out: it needs GitHub's own documents, which make contract lets npm fetch")
+	}
+	dir := t.TempDir()
+	run := func(name string, args ...string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s %s: %v\n%s", filepath.Base(name), strings.Join(args, " "), err, out)
+		}
+	}
+	run("go", "build", "-o", dir, "../../boatlift", "..")
+	record := filepath.Join(dir, "record.jsonl")
+	run(filepath.Join(dir, "sandbox"), "-once", "-record", record)
+	file, err := os.Open(record)
+	must(t, err)
+	defer file.Close()
+	exchanges, webhooks := 0, 0
+	must(t, hub.ReadTranscript(file, func(e hub.Exchange) {
+		exchanges++
+		judge.Exchange(t.Name(), e)
+	}, func(w hub.Webhook) {
+		webhooks++
+		judge.Webhook(t.Name(), w)
+	}))
+	if exchanges < 50 || webhooks < 30 {
+		t.Errorf("%d exchanges and %d webhooks; want those of five steps in two repositories", exchanges, webhooks)
 	}
 }

@@ -82,6 +82,23 @@ func evidencePromises() []promise {
 			_, err := s.forge.Runs(t.Context(), s.repo, "absent.yml", "main", 10)
 			checkError(t, "Runs", err, forge.ErrNotFound)
 		}},
+		{"more than a hundred statuses and checks of a commit are all listed", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			base, _ := h.BranchHead(t, s.id, "main")
+			for i := range 103 {
+				h.Report(t, s.id, base, "alice", fmt.Sprintf("status/%03d", i), forge.StatusSuccess)
+				h.ReportCheck(t, s.id, base, "github-actions", fmt.Sprintf("check/%03d", i), forge.StatusSuccess)
+			}
+			names := map[string]bool{}
+			list, err := s.forge.Statuses(t.Context(), s.repo, base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, status := range list {
+				names[status.Name] = true
+			}
+			check(t, "different statuses and checks", len(names), 206)
+		}},
 		{"a commit shows the newest of its statuses and checks, and who said it", func(t *testing.T, h Harness) {
 			s := newScene(t, h)
 			base, _ := h.BranchHead(t, s.id, "main")

@@ -68,6 +68,9 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"member":    (*play).member,    // member FILE KEY: a member of a JSON object on stdout
 		"mode":      (*play).mode,      // mode FILE OCTAL: the file has the permissions
 		"issuer":    (*play).issuer,    // issuer: one that signs tokens for jobs of GitHub Actions; sets ISSUER, and for the job of acme/shop the runner's variables
+		"report":    (*play).report,    // report ENV NAME STATE [APP]: of the default branch's head; as alice a status, or as an App a check
+		"rollouts":  (*play).rollouts,  // rollouts ENV fail|hang|release: the next one, or all
+		"rerun":     (*play).rerun,     // rerun ENV: somebody runs the newest run of a workflow again, which succeeds
 		"redeliver": (*play).redeliver, // redeliver EVENT STATUS: the forge sends its last webhook of the kind once more
 	} {
 		all[name] = func(ts *testscript.TestScript, neg bool, args []string) {

@@ -63,6 +63,7 @@ func notRun() map[string]string {
 		"kubectl --namespace=boatlift create secret generic boatlift --from-file=github-app-key=secrets/github-app-key.pem --from-file=github-webhook=secrets/github-webhook --from-file=acme-webhook=secrets/acme-webhook --from-file=acme-password=secrets/acme-password": inside,
 		"kubectl apply --kustomize deploy/kubernetes/example":                               inside,
 		"boatlift notify registry.acme.io/shop/web:1.4.2 --server https://boatlift.acme.io": "it needs a bot at that address and a job's token; testdata/script/notify.txtar has both",
+		"boatlift verify --environment acme/infra-acceptance:acceptance --name playwright --result passed --image registry.acme.io/shop/web:1.4.2 --url https://jenkins.acme.io/job/7 --server https://boatlift.acme.io": "it needs a bot at that address and a token; testdata/script/verify.txtar has both",
 		"gh api --method POST repos/acme/infra-production/rulesets --input ruleset.json":    "it needs an account at GitHub; the JSON is checked by TestReadmeRuleset",
 	}
 }

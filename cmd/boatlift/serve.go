@@ -357,7 +357,7 @@ func guarded(bot config.Bot, api *dashboard.API, log *slog.Logger) (http.Handler
 	}
 	tokens := make([]dashboard.Token, len(bot.Tokens))
 	for i, t := range bot.Tokens {
-		tokens[i] = dashboard.Token{Caller: dashboard.Caller{Name: t.Name, Role: dashboard.Role(t.Role), Push: t.Push}, Secret: t.Token.Reveal}
+		tokens[i] = dashboard.Token{Caller: dashboard.Caller{Name: t.Name, Role: dashboard.Role(t.Role), Push: t.Push, Certify: t.Certify}, Secret: t.Token.Reveal}
 	}
 	return dashboard.NewGuard(dashboard.GuardOptions{Tokens: tokens, Jobs: jobs, Log: log}, api.Routes()), nil
 }
@@ -383,7 +383,7 @@ func believeJobs(pipelines []config.Pipeline) (dashboard.Prove, error) {
 		caller := dashboard.Caller{Name: job.Repository + " (" + strings.Join(job.Pipelines, ", ") + ")", Role: dashboard.Pipeline}
 		for _, p := range pipelines {
 			if slices.Contains(job.Pipelines, p.Name) {
-				caller.Push = append(caller.Push, p.Push...)
+				caller.Push, caller.Certify = append(caller.Push, p.Push...), append(caller.Certify, p.Certify...)
 			}
 		}
 		return caller, nil

@@ -95,6 +95,8 @@ type Token struct {
 	Role  string // read, operate, override or push
 	Token Secret
 	Push  []image.Pattern // with role push: the images of which it may tell
+	// Certify is what it may certify, and where; nothing where it is empty, whatever the role.
+	Certify []promotion.Certify
 }
 
 // Registry is a registry whose pushes are heard.

@@ -28,6 +28,7 @@ func environ(t testing.TB) Environ {
 		"REGISTRY_SECRET": "registry secret\n", "REGISTRY_PASSWORD": "registry password", "WEBHOOK_SECRET": " webhook secret \r\n",
 		"APP_KEY": string(private), "GITHUB_TOKEN": "github_pat_11ABCDEFG0_of-a-test", "EMPTY": "", "BLANK": " \t\n",
 		"DATABASE_URL": "postgres://boatlift:password@db/boatlift", "LONG_TOKEN": "twenty-and-more-characters\n",
+		"NIGHTLY_TOKEN": "a-third-token-of-some-length", "THIRD_TOKEN": "a-third-token-of-some-length", "FOURTH_TOKEN": "a-fourth-token-of-some-length",
 	}
 	files := map[string]string{
 		"app.pem": string(private), "public.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), "webhook-secret": "webhook file\n\n",
@@ -91,10 +92,10 @@ func botText(bot Bot) string {
 		fmt.Fprintf(&b, "  app %d, key %s, token %q for %q, secrets %q\n", f.AppID, key, f.Token.Reveal(), f.Repositories, f.WebhookSecrets.Reveal())
 	}
 	for _, token := range bot.Tokens {
-		fmt.Fprintf(&b, "token %s may %s with %q %v\n", token.Name, token.Role, token.Token.Reveal(), token.Push)
+		fmt.Fprintf(&b, "token %s may %s with %q %v %v\n", token.Name, token.Role, token.Token.Reveal(), token.Push, token.Certify)
 	}
 	for _, p := range bot.Pipelines {
-		fmt.Fprintf(&b, "pipeline %s of type %s by %q for %q: %v at %v may tell of %v\n", p.Name, p.Type, p.Issuer, p.Audience, p.Repositories, p.Refs, p.Push)
+		fmt.Fprintf(&b, "pipeline %s of type %s by %q for %q: %v at %v may tell of %v, certify %v\n", p.Name, p.Type, p.Issuer, p.Audience, p.Repositories, p.Refs, p.Push, p.Certify)
 	}
 	if !bot.Postgres.IsZero() {
 		fmt.Fprintf(&b, "postgres %q\n", bot.Postgres.Reveal())

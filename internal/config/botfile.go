@@ -33,21 +33,29 @@ type registryEntry struct {
 
 type tokenEntry struct {
 	object
-	Name   text         `json:"name" eg:"name: release-managers" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Who it is, for the audit."`
-	Role   text         `json:"role" eg:"role: read" jsonschema:"enum=read,enum=operate,enum=override,enum=push" jsonschema_description:"What it may do: read, also operate (hold, lift, resume), also override the gate. Or push: only tell of pushes of its images."`
-	Token  secretSource `json:"token" eg:"token: env:OPERATE_TOKEN" jsonschema_description:"The bearer token, at least 20 characters: env:NAME or file:/path."`
-	Images []text       `json:"images,omitempty" eg:"images: [registry.acme.io/shop/*]" jsonschema_description:"For role push: the images of which it may tell that they were pushed."`
+	Name    text           `json:"name" eg:"name: release-managers" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Who it is, for the audit."`
+	Role    text           `json:"role" eg:"role: read" jsonschema:"enum=read,enum=operate,enum=override,enum=push,enum=certify" jsonschema_description:"What it may do: read, also operate (hold, lift, resume), also override the gate. Or push: only tell of pushes of its images. Or certify: only tell what the tests found that certify lists."`
+	Token   secretSource   `json:"token" eg:"token: env:OPERATE_TOKEN" jsonschema_description:"The bearer token, at least 20 characters: env:NAME or file:/path."`
+	Images  []text         `json:"images,omitempty" eg:"images: [registry.acme.io/shop/*]" jsonschema_description:"For role push: the images of which it may tell that they were pushed."`
+	Certify []certifyEntry `json:"certify,omitempty" eg:"certify: [{names: [playwright], environments: [\"acme/infra-acceptance:acceptance\"]}]" jsonschema:"minItems=1" jsonschema_description:"What it may certify, and where. No role includes it."`
+}
+
+type certifyEntry struct {
+	object
+	Names        []text `json:"names" eg:"names: [playwright]" jsonschema:"minItems=1" jsonschema_description:"Names as verify has them in .boatlift.yaml. * is any characters."`
+	Environments []text `json:"environments" eg:"environments: [\"acme/infra-acceptance:acceptance\"]" jsonschema:"minItems=1" jsonschema_description:"Environments, as owner/name:environment. * is any characters of one part."`
 }
 
 type pipelineEntry struct {
 	object
-	Name         text   `json:"name" eg:"name: builds" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Who it is, for the log."`
-	Type         text   `json:"type" eg:"type: github-actions" jsonschema:"enum=github-actions,enum=gitlab-ci" jsonschema_description:"Whose jobs they are."`
-	Issuer       text   `json:"issuer,omitempty" eg:"issuer: https://gitlab.acme.io" jsonschema_description:"Who signs their tokens: https://HOST of a GitLab of your own, https://HOST/_services/token of a GitHub Enterprise Server. Default: github.com's, gitlab.com."`
-	Audience     text   `json:"audience,omitempty" eg:"audience: https://boatlift.acme.io" jsonschema_description:"For whom the tokens have to be. Default: publicURL."`
-	Repositories []text `json:"repositories" eg:"repositories: [acme/shop]" jsonschema_description:"Whose jobs: owner/name or group/project. * is any characters of one element, ** at the end any number of elements."`
-	Refs         []text `json:"refs,omitempty" eg:"refs: [refs/heads/main, refs/tags/*]" jsonschema_description:"On which branches and tags they have to run. Default: any."`
-	Images       []text `json:"images,omitempty" eg:"images: [registry.acme.io/shop/*]" jsonschema_description:"The images of which they may tell that they were pushed."`
+	Name         text           `json:"name" eg:"name: builds" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Who it is, for the log."`
+	Type         text           `json:"type" eg:"type: github-actions" jsonschema:"enum=github-actions,enum=gitlab-ci" jsonschema_description:"Whose jobs they are."`
+	Issuer       text           `json:"issuer,omitempty" eg:"issuer: https://gitlab.acme.io" jsonschema_description:"Who signs their tokens: https://HOST of a GitLab of your own, https://HOST/_services/token of a GitHub Enterprise Server. Default: github.com's, gitlab.com."`
+	Audience     text           `json:"audience,omitempty" eg:"audience: https://boatlift.acme.io" jsonschema_description:"For whom the tokens have to be. Default: publicURL."`
+	Repositories []text         `json:"repositories" eg:"repositories: [acme/shop]" jsonschema_description:"Whose jobs: owner/name or group/project. * is any characters of one element, ** at the end any number of elements."`
+	Refs         []text         `json:"refs,omitempty" eg:"refs: [refs/heads/main, refs/tags/*]" jsonschema_description:"On which branches and tags they have to run. Default: any."`
+	Images       []text         `json:"images,omitempty" eg:"images: [registry.acme.io/shop/*]" jsonschema_description:"The images of which they may tell that they were pushed."`
+	Certify      []certifyEntry `json:"certify,omitempty" eg:"certify: [{names: [playwright], environments: [\"acme/infra-acceptance:acceptance\"]}]" jsonschema:"minItems=1" jsonschema_description:"What they may certify, and where."`
 }
 
 type credentialsEntry struct {

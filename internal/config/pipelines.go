@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/trust"
 )
 
@@ -16,6 +17,7 @@ type Pipeline struct {
 	Repositories []string
 	Refs         []string        // empty: any
 	Push         []image.Pattern // the images of which they may tell that they were pushed
+	Certify      []promotion.Certify
 }
 
 // pipelines checks whose jobs may call the bot.
@@ -23,7 +25,7 @@ func (b *botCheck) pipelines(entries []pipelineEntry, publicURL string) []Pipeli
 	names := map[string]int{}
 	var out []Pipeline
 	for _, e := range entries {
-		p := Pipeline{Name: e.Name.value, Type: e.Type.value, Issuer: b.address(e.Issuer, "issuer", false), Audience: e.Audience.or(publicURL), Push: b.images(e.Images)}
+		p := Pipeline{Name: e.Name.value, Type: e.Type.value, Issuer: b.address(e.Issuer, "issuer", false), Audience: e.Audience.or(publicURL), Push: b.images(e.Images), Certify: b.certify(e.Certify)}
 		if e.Name.set {
 			if line, twice := names[p.Name]; twice {
 				b.add(e.Name, fmt.Sprintf("the name is taken, in line %d", line), "give each pipeline its own name")
@@ -40,8 +42,8 @@ func (b *botCheck) pipelines(entries []pipelineEntry, publicURL string) []Pipeli
 		if e.given["repositories"] && len(e.Repositories) == 0 {
 			b.add(e, "repositories is empty, so that no job may call", "write repositories: [owner/name]")
 		}
-		if e.isMap && len(e.Images) == 0 {
-			b.add(e, "the jobs may do nothing", "write images: [registry.acme.io/shop/*], the images of which they may tell")
+		if e.isMap && len(e.Images) == 0 && len(e.Certify) == 0 {
+			b.add(e, "the jobs may do nothing", "write images: [registry.acme.io/shop/*], the images of which they may tell, or certify: and what they may certify")
 		}
 		out = append(out, p)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/promotion"
 )
 
 // Role is what somebody may do through the API. Of read, operate and override each includes those before it; the others stand alone.
@@ -28,6 +29,7 @@ const (
 	Override Role = "override"
 
 	Push     Role = "push"     // may tell of pushes of its images, and nothing else
+	Certify  Role = "certify"  // may say what its list of tests found, and nothing else
 	Pipeline Role = "pipeline" // a job of continuous integration: may do what its lists say, and nothing else
 )
 
@@ -38,12 +40,17 @@ type Caller struct {
 	Name string // for the audit and the log
 	Role Role
 	Push []image.Pattern // the images of which it may tell that they were pushed; who may operate may tell of all
+	// Certify is which tests it may certify, and where. No role includes that: who may operate may not say that tests passed.
+	Certify []promotion.Certify
 }
 
 // may tells whether the caller may do what needs a role.
 func (c Caller) may(needed Role) bool {
 	if needed == Push {
 		return len(c.Push) > 0 || c.Role.rank() >= Operate.rank()
+	}
+	if needed == Certify {
+		return len(c.Certify) > 0
 	}
 	return c.Role.rank() >= needed.rank()
 }
@@ -92,7 +99,7 @@ const (
 )
 
 // Guard lets requests to the API in by bearer token: one of its own, or one that continuous integration gave to a job. Reading needs the
-// role read, telling of a push the role push, every other change operate.
+// role read, telling of a push the role push, certifying a list of what may be certified, every other change operate.
 //
 // # Decisions
 //
@@ -170,6 +177,8 @@ func neededFor(r *http.Request) Role {
 		return Read
 	case strings.HasSuffix(r.URL.Path, pushesPath):
 		return Push
+	case strings.HasSuffix(r.URL.Path, verificationsPath):
+		return Certify
 	}
 	return Operate
 }

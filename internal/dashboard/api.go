@@ -47,6 +47,7 @@ func (a *API) Routes() chi.Router {
 	mux.Post("/lifts", answer(a, a.lift))
 	mux.Post("/resumes", answer(a, a.resume))
 	mux.Post(pushesPath, answer(a, a.pushed))
+	mux.Post(verificationsPath, answer(a, a.verify))
 	unknown := answer(a, func(r *http.Request) (any, error) {
 		return nil, &Problem{
 			Message: "the bot knows no " + r.Method + " " + r.URL.Path,

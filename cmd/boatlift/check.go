@@ -121,8 +121,8 @@ func check(cmd *cobra.Command, dir string, asJSON bool) error {
 func checkSenders(bot config.Bot) error {
 	var errs []error
 	for _, r := range bot.Registries {
-		if r.Webhook != "" {
-			continue // proved by its forge
+		if r.Webhook != "" || r.OnlyPolled {
+			continue // proved by its forge, or never
 		}
 		if _, err := makeSender(r, r.Secrets); err != nil {
 			errs = append(errs, err)
@@ -136,16 +136,19 @@ func checkSenders(bot config.Bot) error {
 
 // environ is how the bot's configuration gets at its secrets.
 func environ(file string) config.Environ {
-	var types, noSecret []string
+	var types, noSecret, ownHost []string
 	for _, t := range registry.Types() {
 		types = append(types, t.Name)
 		if t.MayLackSecret() {
 			noSecret = append(noSecret, t.Name)
 		}
+		if t.Host != "" {
+			ownHost = append(ownHost, t.Name)
+		}
 	}
 	dir := filepath.Dir(file)
 	return config.Environ{
-		Getenv: os.LookupEnv, RegistryTypes: types, NoSecret: noSecret,
+		Getenv: os.LookupEnv, RegistryTypes: types, NoSecret: noSecret, OwnHost: ownHost,
 		ReadFile: func(name string) ([]byte, error) {
 			if !filepath.IsAbs(name) {
 				name = filepath.Join(dir, name)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -111,7 +112,7 @@ func decodingSender(kind registry.Type, f decodeFlags) (registry.Sender, error) 
 func newHooksList() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the types of senders: what proves each, what each lacks, what each needs", Args: cobra.NoArgs,
+		Use: "list", Short: "List the types of senders: what proves each, what each lacks and needs, how often each is polled", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON {
 				return printJSON(cmd, senderTypes())
@@ -124,6 +125,7 @@ func newHooksList() *cobra.Command {
 				for _, lack := range t.Lacks {
 					fmt.Fprintf(cmd.OutOrStdout(), "  lacks: %s\n", lack)
 				}
+				fmt.Fprintf(cmd.OutOrStdout(), "  repeats: %s\n  poll: every %s, unless boatlift.yaml says else\n", t.Repeats, t.Poll)
 				if t.NeedsHost {
 					fmt.Fprintln(cmd.OutOrStdout(), "  needs: host, as its webhooks do not name it")
 				}
@@ -144,6 +146,8 @@ type senderType struct {
 	Title     string   `json:"title"`
 	Proof     string   `json:"proof"`
 	Lacks     []string `json:"lacks,omitempty"`
+	Repeats   string   `json:"repeats"`
+	Poll      string   `json:"poll"`
 	NeedsHost bool     `json:"needsHost,omitempty"`
 	Settings  []string `json:"settings,omitempty"`
 }
@@ -151,7 +155,7 @@ type senderType struct {
 func senderTypes() []senderType {
 	var types []senderType
 	for _, t := range registry.Types() {
-		out := senderType{Name: t.Name, Title: t.Title, Proof: t.Proof, Lacks: t.Lacks, NeedsHost: t.NeedsHost}
+		out := senderType{Name: t.Name, Title: t.Title, Proof: t.Proof, Lacks: t.Lacks, Repeats: t.Repeats.String(), Poll: span(t.Poll()), NeedsHost: t.NeedsHost}
 		for _, s := range t.Settings {
 			text := s.Name + ": " + s.Says
 			switch {
@@ -193,6 +197,10 @@ func setupHook(cmd *cobra.Command, file, name string, showSecret bool) error {
 		names = append(names, r.Name)
 		if r.Name != name {
 			continue
+		}
+		if r.OnlyPolled {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s has no webhook, as it has no secret: it is asked for its tags every %s. Nothing is to be configured there.\n", r.Name, span(r.Poll))
+			return err
 		}
 		if r.Webhook != "" {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "The pushes of %s come through the webhook of the App of %s: subscribe the App to the event registry_package, and give it Packages: read.\n", r.Name, r.Webhook)
@@ -260,4 +268,16 @@ func readBody(cmd *cobra.Command, file string) ([]byte, error) {
 		return nil, &fileError{file, "it is larger than any webhook", "name the body of one request"}
 	}
 	return body, nil
+}
+
+// span writes a duration as people do in boatlift.yaml: 5m, not 5m0s.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

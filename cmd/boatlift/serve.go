@@ -279,11 +279,14 @@ func makeRegistryClient(bot config.Bot) (*registry.Client, error) {
 }
 
 // makeEndpoints makes an endpoint for each registry and forge. A registry whose pushes come through a forge's own webhook has none of its
-// own.
+// own, and one that is only polled has none at all.
 func makeEndpoints(bot config.Bot, webhooks map[string]forge.Webhook) ([]hook.Endpoint, error) {
 	var endpoints []hook.Endpoint
 	through := map[string]*registry.Sender{}
 	for _, r := range bot.Registries {
+		if r.OnlyPolled {
+			continue
+		}
 		secrets := r.Secrets
 		for _, f := range bot.Forges {
 			if r.Webhook != "" && f.Name == r.Webhook {

@@ -38,6 +38,7 @@ type Environ struct {
 	ReadFile      func(name string) ([]byte, error) // reads the file of a secret; a relative name begins at the folder of the bot's file. nil: there are none
 	RegistryTypes []string                          // what a registry's type may be
 	NoSecret      []string                          // types of which some prove themselves without a secret of ours
+	OwnHost       []string                          // types that have one host only
 	Policies      PolicyChecker                     // checks require.policies; nil: those that ship with the bot are known
 	Now           func() time.Time                  // nil: time.Now
 	// Renewed is told, by the key in the file, of a secret whose file was changed while it is in use; with an error where what is in the
@@ -71,6 +72,9 @@ func (e Environ) readFile(name string) ([]byte, error) {
 	}
 	return e.ReadFile(name)
 }
+
+// hasHost tells whether a type needs no host to be known.
+func (e Environ) hasHost(kind string) bool { return slices.Contains(e.OwnHost, kind) }
 
 // Bot is a checked boatlift.yaml, with the secrets read and the defaults filled in.
 type Bot struct {
@@ -109,6 +113,9 @@ type Registry struct {
 	Password   Secret
 	Insecure   bool              // the host is asked without TLS
 	Settings   map[string]string // what the type needs besides
+	Poll       time.Duration     // how often it is asked for tags; 0: the type's own default
+	PollOff    bool              // never
+	OnlyPolled bool              // it has no webhook
 }
 
 // Forge is a GitHub App, or an account by its personal access token.
@@ -296,8 +303,10 @@ func isPostgres(address string) bool {
 
 var entryPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
-// reserved are words that a path below /hooks may mean something else by.
-func reserved(name string) bool { return name == "discover" }
+// reserved are words by which the database means something else.
+func reserved(name string) bool {
+	return slices.Contains([]string{"discover", "sweep", "poll", "sync"}, name)
+}
 
 // names checks that every path below /hooks is one sender's.
 func (b *botCheck) names(file botFile) {
@@ -311,7 +320,7 @@ func (b *botCheck) names(file botFile) {
 		case len(name.value) > maxName || !entryPattern.MatchString(name.value):
 			b.add(name, "the name cannot be part of /hooks/NAME", "write at most 63 small letters, digits, and - between them")
 		case reserved(name.value):
-			b.add(name, "the name discover is reserved", "choose another")
+			b.add(name, "the name "+name.value+" is reserved", "choose another")
 		case twice:
 			b.add(name, fmt.Sprintf("the name is taken, in line %d", line), "give each registry and forge its own name: webhooks come in at /hooks/NAME")
 		default:
@@ -431,8 +440,9 @@ func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
 	}
 	out := Registry{
 		Name: r.Name.value, Type: r.Type.value, Host: b.host(r.Host), Webhook: r.Webhook.value, Insecure: r.Insecure.value, Secrets: b.secrets(r.Secret, "secret"),
-		Settings: r.Settings.values,
+		Settings: r.Settings.values, OnlyPolled: b.onlyPolled(r),
 	}
+	out.Poll, out.PollOff = b.pollOf(r)
 	const ghcr = "ghcr"
 	switch {
 	case r.Secret.line > 0 && r.Webhook.line > 0:
@@ -455,8 +465,8 @@ func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
 		}
 	case slices.Contains(b.env.NoSecret, r.Type.value):
 		// whoever makes the endpoint tells whether this one needs a secret
-	case r.isMap && r.Secret.line == 0 && r.Webhook.line == 0:
-		right := "write secret: env:NAME"
+	case r.isMap && r.Secret.line == 0 && r.Webhook.line == 0 && (r.Poll.line == 0 || r.Poll.off):
+		right := "write secret: env:NAME, or poll: 5m if it is to be asked only"
 		if r.Type.value == ghcr {
 			right += ", or webhook: and the name of the forge by whose App webhook pushes come"
 		}

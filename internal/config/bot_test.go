@@ -48,7 +48,7 @@ func environ(t testing.TB) Environ {
 				return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 			}
 		},
-		RegistryTypes: []string{"distribution", "gitlab", "ghcr"},
+		RegistryTypes: []string{"distribution", "gitlab", "ghcr"}, OwnHost: []string{"ghcr"},
 	}
 }
 
@@ -85,6 +85,9 @@ func botText(bot Bot) string {
 		fmt.Fprintf(&b, "registry %s of type %s at %q\n", r.Name, r.Type, r.Host)
 		fmt.Fprintf(&b, "  secret %q, webhook %q\n", r.Secrets.Reveal(), r.Webhook)
 		fmt.Fprintf(&b, "  user %q %q, insecure %t\n", r.Username, r.Password.Reveal(), r.Insecure)
+		if r.Poll > 0 || r.PollOff || r.OnlyPolled {
+			fmt.Fprintf(&b, "  poll %s, off %t, and nothing else %t\n", r.Poll, r.PollOff, r.OnlyPolled)
+		}
 	}
 	for _, f := range bot.Forges {
 		key, _, _ := strings.Cut(string(f.PrivateKey.Reveal()), "\n")

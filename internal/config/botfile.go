@@ -23,12 +23,12 @@ type registryEntry struct {
 	Name        text              `json:"name" eg:"name: acme" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Its webhook is /hooks/NAME. Unique among registries and forges."`
 	Type        text              `json:"type" eg:"type: distribution" jsonschema_description:"What the registry is, as distribution or ghcr. It decides how a webhook is proved and read."`
 	Host        text              `json:"host,omitempty" eg:"host: registry.acme.io" jsonschema_description:"The registry's host as images name it. Default: what webhooks say, or the type's own."`
-	Secret      secretSources     `json:"secret,omitempty" eg:"secret: env:REGISTRY_SECRET" jsonschema_description:"What proves that a webhook comes from the registry: env:NAME or file:/path; or a list of such, while one is changed. Needed, unless webhook is given."`
+	Secret      secretSources     `json:"secret,omitempty" eg:"secret: env:REGISTRY_SECRET" jsonschema_description:"What proves that a webhook comes from the registry: env:NAME or file:/path; or a list of such, while one is changed. Needed, unless webhook or poll is given."`
 	Webhook     text              `json:"webhook,omitempty" eg:"webhook: github" jsonschema_description:"For type ghcr: the forge by whose App webhook the pushes come, instead of a webhook and secret of their own."`
 	Settings    settings          `json:"settings,omitempty" eg:"settings: {audience: https://boatlift.acme.io}" jsonschema_description:"What the type needs besides: boatlift hooks list names them."`
 	Credentials *credentialsEntry `json:"credentials,omitempty" eg:"credentials: {username: bot, password: env:REGISTRY_PASSWORD}" jsonschema_description:"The account that reads tags and digests. Needs host. Default: what docker login has left, else anonymous."`
 	Insecure    boolean           `json:"insecure,omitempty" eg:"insecure: true" jsonschema:"default=false" jsonschema_description:"Ask the host without TLS. Needs host."`
-	Poll        notYet            `json:"poll,omitempty" eg:"the poll of the whole file says how often everything is looked at" jsonschema_description:"Not in this version: how often this registry is read. Refused, as nothing would do it."`
+	Poll        every             `json:"poll,omitempty" eg:"poll: 5m" jsonschema_description:"How often the registry is asked for tags of which no webhook told, or off. Needs host, unless the type has its own. Default: the type's own, which boatlift hooks list names. With a duration here secret may be left out: then there is no webhook."`
 }
 
 type tokenEntry struct {

@@ -136,9 +136,9 @@ func FuzzBot(f *testing.F) {
 		if bot.DataDir == "" || dir != "" && bot.DataDir != dir || !strings.HasPrefix(bot.Database, "sqlite:") && bot.Postgres.IsZero() {
 			t.Errorf("nowhere to keep data: %+v", bot)
 		}
-		names := map[string]bool{"discover": true}
+		names := map[string]bool{"discover": true, "sweep": true, "poll": true, "sync": true}
 		for _, r := range bot.Registries {
-			if names[r.Name] || (len(r.Secrets) == 0) == (r.Webhook == "") || (r.Username == "") != r.Password.IsZero() {
+			if names[r.Name] || (len(r.Secrets) == 0 && r.Webhook == "") != r.OnlyPolled || r.OnlyPolled && r.Poll == 0 || (r.Username == "") != r.Password.IsZero() {
 				t.Errorf("an impossible registry: %+v", r)
 			}
 			names[r.Name] = true

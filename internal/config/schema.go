@@ -52,6 +52,8 @@ func (m mapper) schema(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "integer"}
 	case reflect.TypeFor[span]():
 		return &jsonschema.Schema{Type: "string", Pattern: durationPattern.String()}
+	case reflect.TypeFor[every]():
+		return &jsonschema.Schema{Type: "string", Pattern: "^off$|" + durationPattern.String()}
 	case reflect.TypeFor[secretSource]():
 		return secretSchema()
 	case reflect.TypeFor[secretSources]():
@@ -196,6 +198,9 @@ func (forgeEntry) JSONSchemaExtend(s *jsonschema.Schema) {
 
 // JSONSchemaExtend adds what no tag of a field can say.
 func (registryEntry) JSONSchemaExtend(s *jsonschema.Schema) {
-	exactlyOne(s, []string{"secret"}, []string{"webhook"})
+	for _, key := range []string{"secret", "webhook", "poll", "settings"} { // the last for types that prove themselves by it
+		s.AnyOf = append(s.AnyOf, &jsonschema.Schema{Required: []string{key}})
+	}
+	s.Not = &jsonschema.Schema{Required: []string{"secret", "webhook"}}
 	s.DependentRequired = map[string][]string{"credentials": {"host"}, "insecure": {"host"}}
 }

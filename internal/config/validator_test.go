@@ -92,6 +92,10 @@ func (v validator) keyword(path string, s map[string]any, keyword string, want, 
 		if v.check(path, want, value) == "" {
 			return fail("it is refused")
 		}
+	case "anyOf":
+		if !slices.ContainsFunc(want.([]any), func(one any) bool { return v.check(path, one, value) == "" }) {
+			return fail("%v fits none of %v", value, want)
+		}
 	case "oneOf":
 		fits := 0
 		for _, one := range want.([]any) {

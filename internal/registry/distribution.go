@@ -21,11 +21,12 @@ import (
 // Source: distribution/distribution docs/content/about/notifications.md and notifications/*.go.
 func distribution() Type {
 	kind := Type{
-		Name:  "distribution",
-		Title: "CNCF Distribution",
-		Proof: "a secret in the Authorization header",
-		Lacks: []string{"the public host, where the registry stands behind a proxy that changes Host"},
-		Looks: looksLikeEnvelope,
+		Name:    "distribution",
+		Title:   "CNCF Distribution",
+		Proof:   "a secret in the Authorization header",
+		Lacks:   []string{"the public host, where the registry stands behind a proxy that changes Host"},
+		Repeats: Lasting,
+		Looks:   looksLikeEnvelope,
 	}
 	kind.Setup = setup(
 		&kind,
@@ -59,11 +60,12 @@ func distribution() Type {
 // Source: docs.gitlab.com "Configure container registry notifications"; gitlab-org/container-registry !1203.
 func gitlab() Type {
 	kind := Type{
-		Name:  "gitlab",
-		Title: "GitLab container registry",
-		Proof: "a secret in the Authorization header",
-		Lacks: []string{"the public host, where the registry stands behind a proxy that changes Host", "notifications on GitLab.com"},
-		Looks: looksLikeEnvelope, // cannot be told from distribution, which is found first
+		Name:    "gitlab",
+		Title:   "GitLab container registry",
+		Proof:   "a secret in the Authorization header",
+		Lacks:   []string{"the public host, where the registry stands behind a proxy that changes Host", "notifications on GitLab.com"},
+		Repeats: Lasting,
+		Looks:   looksLikeEnvelope, // cannot be told from distribution, which is found first
 	}
 	kind.Setup = setup(
 		&kind,

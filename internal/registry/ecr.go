@@ -17,10 +17,11 @@ import (
 // Source: awsdocs/amazon-ecr-user-guide ecr-eventbridge.md; awsdocs/amazon-eventbridge-user-guide eb-api-destinations.md.
 func ecr() Type {
 	kind := Type{
-		Name:  "ecr",
-		Title: "Amazon ECR (EventBridge, SNS)",
-		Proof: "an API key in a header; through SNS, Amazon's signature and the topic",
-		Lacks: []string{"events now and then: they are sent on a best-effort basis"},
+		Name:    "ecr",
+		Title:   "Amazon ECR (EventBridge, SNS)",
+		Proof:   "an API key in a header; through SNS, Amazon's signature and the topic",
+		Lacks:   []string{"events now and then: they are sent on a best-effort basis"},
+		Repeats: Lasting,
 		Settings: []Setting{
 			{Name: "header", Says: "the API key name of the API destination's connection", Example: "X-Api-Key", Default: "X-Api-Key", Check: checkHeaderName},
 			{Name: "topics", Says: "the SNS topics that may post here; several with commas", Example: "arn:aws:sns:eu-west-1:123456789012:ecr-events", Check: checkTopics},

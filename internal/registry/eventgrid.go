@@ -22,6 +22,7 @@ func eventGrid() Type {
 		Name:    "acr-eventgrid",
 		Title:   "Azure Container Registry (Event Grid)",
 		Proof:   "a secret in the address, its query, or a header",
+		Repeats: Lasting,
 		Methods: []string{http.MethodOptions},
 		Settings: []Setting{
 			{

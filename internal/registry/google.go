@@ -23,10 +23,11 @@ import (
 // subscriptions" (Pub/Sub).
 func google() Type {
 	kind := Type{
-		Name:  "google-artifact-registry",
-		Title: "Google Artifact Registry and gcr.io",
-		Proof: "a token of Google's for one service account and one audience (OIDC)",
-		Lacks: []string{"the media type"},
+		Name:    "google-artifact-registry",
+		Title:   "Google Artifact Registry and gcr.io",
+		Proof:   "a token of Google's for one service account and one audience (OIDC)",
+		Lacks:   []string{"the media type"},
+		Repeats: Lasting,
 		Settings: []Setting{
 			{Name: "audience", Says: "the audience set in the push subscription", Example: "https://boatlift.acme.io/hooks/google", Required: true},
 			{Name: "email", Says: "the service account set in the push subscription", Example: "boatlift-push@acme-prod.iam.gserviceaccount.com", Required: true, Check: checkEmail},

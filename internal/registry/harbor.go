@@ -13,10 +13,11 @@ import (
 // Source: goharbor/harbor src/pkg/notifier/{formats,model,handler} and src/controller/event/handler/webhook/artifact.
 func harbor() Type {
 	kind := Type{
-		Name:  "harbor",
-		Title: "Harbor",
-		Proof: "the policy's auth header, as Authorization",
-		Lacks: []string{"the media type", "all but one tag of an artifact with several", "an id of the delivery, but in the CloudEvents format"},
+		Name:    "harbor",
+		Title:   "Harbor",
+		Proof:   "the policy's auth header, as Authorization",
+		Lacks:   []string{"the media type", "all but one tag of an artifact with several", "an id of the delivery, but in the CloudEvents format"},
+		Repeats: Briefly,
 		Looks: func(keys map[string]json.RawMessage, header http.Header) bool {
 			return has(keys, "event_data") || strings.HasPrefix(word(keys, "type"), "harbor.") || strings.HasPrefix(header.Get("Ce-Type"), "harbor.")
 		},

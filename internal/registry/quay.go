@@ -19,6 +19,7 @@ func quay() Type {
 		Title:   "Quay",
 		Proof:   "a secret in the address",
 		Lacks:   []string{"the digest", "the time of the push", "the media type", "an id of the delivery", "which event it is"},
+		Repeats: Briefly,
 		Secrecy: func(Endpoint) Secrecy { return InPath },
 		Looks: func(keys map[string]json.RawMessage, _ http.Header) bool {
 			return has(keys, "docker_url", "repository") || has(keys, "updated_tags")

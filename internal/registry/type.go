@@ -19,6 +19,7 @@ type Type struct {
 
 	Proof    string    // what proves the sender, in a few words, for people
 	Lacks    []string  // what its notifications do not tell, in a few words each, for people
+	Repeats  Repeats   // what it does about a notification that was not answered
 	Methods  []string  // what it sends besides POST
 	Settings []Setting // what can be set besides host and secret
 	// Secrecy tells how the endpoint's secret is used; nil is Shared.

@@ -138,14 +138,9 @@ func (s *Store) Pushes(ctx context.Context, images []image.Name, since time.Time
 	err = s.read(ctx, "list pushes", func(ctx context.Context, q *conn) error {
 		list = nil
 		return q.eachOf(ctx, func(r row) error {
-			var p Push
-			var pushed, received int64
-			if err := r.Scan(&p.ID, &p.Image, &p.Tag, &p.Digest, &p.MediaType, &pushed, &received, &p.Delivery); err != nil {
-				return err
-			}
-			p.PushedAt, p.ReceivedAt = instant(pushed), instant(received)
+			p, err := scanPush(r)
 			list = append(list, p)
-			return nil
+			return err
 		}, `SELECT id, image, tag, digest, media_type, pushed_at, received_at, delivery FROM pushes WHERE received_at >= $1 AND image IN (`, `?`, `)`,
 			anys(sortedSet(images)), micros(since))
 	})
@@ -180,6 +175,7 @@ func (s *Store) Purge(ctx context.Context, r Retention) (changed int64, err erro
 			SELECT id FROM deliveries WHERE received_at < {now} - $1 AND body IS NOT NULL LIMIT $2)`},
 		{r.Deliveries, `DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at < {now} - $1 LIMIT $2)`},
 		{r.Pushes, `DELETE FROM pushes WHERE id IN (SELECT id FROM pushes WHERE received_at < {now} - $1 LIMIT $2)`},
+		{r.Pushes, `DELETE FROM polled WHERE image IN (SELECT image FROM polled WHERE tried_at < {now} - $1 LIMIT $2)`},
 		{r.Promotions, `DELETE FROM promotions WHERE (repo, id) IN (
 			SELECT repo, id FROM promotions WHERE created_at < {now} - $1 AND ended_at < {now} - $1 AND live = 0 LIMIT $2)`},
 		{r.Checks, `DELETE FROM checks WHERE (repo, pull_request, head) IN (

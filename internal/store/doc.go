@@ -50,7 +50,10 @@
 // Table facts is a cache: what a digest names never changes, so whoever read it may write it down, without a claim, and a row that
 // was removed because it is old is only read from its registry again.
 //
-// Within a transaction shared rows are locked in one order on every path: the counter of the repos, rows of repos by key, the counters
+// What registries are asked for has a lease for each registry, so that one replica asks, and a version for each image, with which what was
+// found is recorded: who comes second with the same finds, a person's sync beside the poll say, records nothing.
+//
+// Within a transaction shared rows are locked in one order on every path: images that were polled, the counter of the repos, rows of repos by key, the counters
 // of deliveries and pushes, deliveries, tags by name, work by key, the counter of the audit trail. Otherwise PostgreSQL deadlocks. Where
 // it does all the same, the transaction that lost is run again.
 //

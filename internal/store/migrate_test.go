@@ -39,6 +39,10 @@ func lived(t *testing.T, path string) *Store {
 		tx.SaveTag(Tag{Image: web, Tag: "1", Digest: digest(1)})
 	})
 	must(t, s.SaveFacts(t.Context(), map[image.Digest]image.Facts{digest(1): {Source: "https://github.com/acme/web", Version: "1"}}))
+	must(t, second(s.SavePolled(t.Context(), Polled{Image: web, At: time.Unix(5, 0), Tags: []string{"1"}, Digests: map[string]image.Digest{"1": digest(1)}}, Found{})))
+	c, _, err := s.ClaimPoll(t.Context(), "acme", "bot", time.Minute)
+	must(t, err)
+	must(t, s.FinishPoll(t.Context(), c, PollEnd{Failed: true, Rest: time.Hour, Reason: "HTTP 429"}))
 	for n := range 450 { // more than one statement's worth
 		d := hookOf(fmt.Sprint(n))
 		d.Repos = []promotion.RepoKey{production}
@@ -66,6 +70,9 @@ func everything(t *testing.T, s *Store) []any {
 		must1(s.Pushes(t.Context(), []image.Name{web}, time.Time{}))(t),
 		must1(s.Tags(t.Context(), []image.Name{web}))(t),
 		must1(s.Facts(t.Context(), []image.Digest{digest(1)}))(t),
+		must1(s.Polls(t.Context()))(t),
+		must1(s.PollsDue(t.Context()))(t),
+		polledOf(t, s, web),
 		must1(s.Repos(t.Context()))(t),
 		must1(s.Work(t.Context()))(t),
 		must1(s.Promotions(t.Context(), PromotionFilter{Image: web}))(t),

@@ -25,6 +25,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"repos", reposTests},
 		{"facts", factsTests},
 		{"verifications", verificationsTests},
+		{"polls", pollsTests},
 		{"audit", auditTests},
 	} {
 		t.Run(topic.name, func(t *testing.T) {

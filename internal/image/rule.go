@@ -59,6 +59,12 @@ func (r Rule) Refusal(tag string) string {
 // Moving tells a rule that follows one tag wherever it goes: the digest is what changes, the tag never does.
 func (r Rule) Moving() bool { return r.impl != nil && r.impl.moving() }
 
+// ByTime tells a rule that ranks tags by when they were first seen, and by nothing in them.
+func (r Rule) ByTime() bool {
+	ordered, ok := r.impl.(*regexRule)
+	return ok && ordered.order == Newest
+}
+
 // Comparable tells whether the rule can rank a and b against each other. Where it cannot, Older and Newer are both false,
 // and a person has to make the first step: set the tag by hand once, or ask for a sync.
 func (r Rule) Comparable(a, b Seen) bool {

@@ -14,10 +14,7 @@ import (
 // Plan decides what is to be done for one infra repo. While the decision has Asks, it is not complete: resolve them, put the answers
 // into the world, and plan again.
 func Plan(w World) Decision {
-	p := &planner{w: w, listings: map[string][]Listing{}, rejections: slices.Clone(w.Rejections), holds: slices.Clone(w.Holds), ending: map[string]bool{}}
-	for _, l := range w.Listings {
-		p.listings[l.Environment] = append(p.listings[l.Environment], l)
-	}
+	p := newPlanner(w)
 	p.finishEnded()
 	for _, env := range w.Config.Environments {
 		p.environment(env)
@@ -34,6 +31,14 @@ type planner struct {
 	rejections []Rejection          // as they will be after the actions so far
 	holds      []Hold
 	ending     map[string]bool // branches of the promotions that this plan ends
+}
+
+func newPlanner(w World) *planner {
+	p := &planner{w: w, listings: map[string][]Listing{}, rejections: slices.Clone(w.Rejections), holds: slices.Clone(w.Holds), ending: map[string]bool{}}
+	for _, l := range w.Listings {
+		p.listings[l.Environment] = append(p.listings[l.Environment], l)
+	}
+	return p
 }
 
 func (p *planner) do(a Action) { p.d.Actions = append(p.d.Actions, a) }

@@ -143,7 +143,7 @@ func Missed(w World, name image.Name, seen image.Seen) bool {
 	p := newPlanner(w)
 	return slices.ContainsFunc(p.uses(name), func(u use) bool {
 		if slices.ContainsFunc(w.Tags[name], func(k Known) bool {
-			return k.Tag == seen.Tag && (k.Digest == "" || k.Digest == seen.Digest) && !k.Gone && k.First.After(w.FirstSeen[Listed{u.env.Name, name}])
+			return k.Tag == seen.Tag && (k.Digest == "" || k.Digest == seen.Digest) && !k.Gone && k.ToldAfter(w.FirstSeen[Listed{u.env.Name, name}])
 		}) {
 			return false
 		}
@@ -169,4 +169,13 @@ func there(tags []string, listed []image.Seen) []string {
 	}
 	slices.Sort(tags)
 	return slices.DeleteFunc(slices.Compact(tags), func(tag string) bool { return !has[tag] })
+}
+
+// Wants tells whether an environment lists an image and has not left it out.
+func Wants(w World, name image.Name) bool {
+	p := newPlanner(w)
+	return slices.ContainsFunc(w.Config.Environments, func(env Environment) bool {
+		_, wanted := env.Rule(name)
+		return wanted && env.Mode != Off && len(p.listsOf(env, name)) > 0
+	})
 }

@@ -70,7 +70,7 @@ func (p *planner) target(env Environment, app App, name image.Name) (t target, o
 	since := p.w.FirstSeen[Listed{env.Name, name}]
 	var known []Known
 	for _, k := range p.w.Tags[name] {
-		if k.First.After(since) {
+		if k.ToldAfter(since) {
 			known = append(known, k)
 		}
 	}

@@ -46,10 +46,15 @@ type Listed struct {
 // Known is a tag that was pushed, and what the registry says of it now.
 type Known struct {
 	image.Seen           // Digest as resolved at the registry; empty while it has not been asked
+	Last       time.Time // when it was last told of, at whichever digest; zero: when it was first seen
 	Problem    string    // why the registry could not be asked
 	Gone       bool      // the registry does not have the tag any more
 	RetryAt    time.Time // when it is asked again after a problem
 }
+
+// ToldAfter tells whether anybody told of the tag after a moment. What was told of only before an environment listed the image lies
+// before its baseline; told of again, by another push or because a person asked for it, it does not any more.
+func (k Known) ToldAfter(moment time.Time) bool { return k.First.After(moment) || k.Last.After(moment) }
 
 // Built is for which platforms an image is.
 type Built struct {

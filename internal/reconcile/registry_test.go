@@ -146,7 +146,7 @@ func TestASettledTagIsNotAskedForAgain(t *testing.T) {
 	w := newWorld(t)
 	w.shop()
 	w.push(web, "1.1.0")
-	w.clock.move(2 * clockMargin)
+	w.clock.move(2 * time.Second)
 	w.work()
 	w.registry.asked = nil
 	w.hear()

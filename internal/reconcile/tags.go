@@ -13,13 +13,8 @@ import (
 	"github.com/boatlift/boatlift/internal/store"
 )
 
-const (
-	registryRetry = 30 * time.Second // after a registry could not be asked, if it does not say itself
-	// missingFor is how long after its push a tag that the registry does not have is asked for again: a replica may lag behind.
-	missingFor = 10 * time.Minute
-	// clockMargin is how far the clocks of bot and database may differ before a tag that was read is taken for older than a push.
-	clockMargin = time.Second
-)
+// missingFor is how long after its push a tag that the registry does not have is asked for again: a replica may lag behind.
+const missingFor = 10 * time.Minute
 
 // observeTags collects the tags that were pushed of the images that the environments list, with the digests that registries gave since.
 func (t *turn) observeTags(ctx context.Context) error {
@@ -39,64 +34,12 @@ func (t *turn) observeTags(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
-	pushes, err := t.r.Store.Pushes(ctx, names, since)
+	known, err := t.r.Store.Known(ctx, names, since)
 	if err != nil {
-		return fmt.Errorf("read the pushes: %w", err)
+		return err
 	}
-	read, err := t.r.Store.Tags(ctx, names)
-	if err != nil {
-		return fmt.Errorf("read the known tags: %w", err)
-	}
-	for name, byTag := range groupPushes(pushes) {
-		for _, tag := range sortedKeys(byTag) { // in one order, so that a plan does not depend on it
-			t.world.Tags[name] = append(t.world.Tags[name], known(tag, byTag[tag], read[name][tag]))
-		}
-	}
+	t.world.Tags = known
 	return nil
-}
-
-func groupPushes(pushes []store.Push) map[image.Name]map[string][]store.Push {
-	groups := map[image.Name]map[string][]store.Push{}
-	for _, p := range pushes {
-		if groups[p.Image] == nil {
-			groups[p.Image] = map[string][]store.Push{}
-		}
-		groups[p.Image][p.Tag] = append(groups[p.Image][p.Tag], p)
-	}
-	return groups
-}
-
-// known joins the pushes of one tag, oldest first, with what the registry last said of it. What it said before the newest push may not be
-// true any more.
-func known(tag string, pushes []store.Push, read store.Tag) promotion.Known {
-	k := promotion.Known{Seen: image.Seen{Tag: tag}}
-	last := pushes[len(pushes)-1]
-	k.First = last.ReceivedAt
-	if read.ReadAt.IsZero() || read.ReadAt.Add(-clockMargin).Before(last.ReceivedAt) {
-		return k
-	}
-	switch {
-	case read.Err != "":
-		k.Problem, k.RetryAt = read.Err, read.ReadAt.Add(registryRetry)
-	case read.Digest == "":
-		k.Gone = true
-	default:
-		k.Digest = read.Digest
-		k.First = firstAt(pushes, read.Digest)
-	}
-	return k
-}
-
-// firstAt is when a tag was first seen at a digest, counting from the last time that it was seen at another.
-func firstAt(pushes []store.Push, digest image.Digest) time.Time {
-	first := pushes[len(pushes)-1].ReceivedAt
-	for i := len(pushes) - 1; i >= 0; i-- {
-		if pushes[i].Digest != "" && pushes[i].Digest != digest {
-			break
-		}
-		first = pushes[i].ReceivedAt
-	}
-	return first
 }
 
 // asking bounds the questions to registries that are under way at a time.
@@ -195,7 +138,7 @@ func (t *turn) resolved(k *promotion.Known, name image.Name, digest image.Digest
 			err = errors.New("the registry gives no digest")
 		}
 		row.Err = firstLine(err.Error())
-		k.Problem, k.RetryAt = row.Err, t.now.Add(max(registryRetry, retryAfter(err)))
+		k.Problem, k.RetryAt = row.Err, t.now.Add(max(store.TagRetry, retryAfter(err)))
 		t.log.Warn("resolve a tag", "image", string(name), "tag", k.Tag, "error", err)
 	}
 	t.tags = append(t.tags, row)

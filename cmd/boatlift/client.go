@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -137,10 +138,21 @@ func later(answer *http.Response, said error) error {
 
 // ask sends one request to the running bot and decodes its answer into result.
 func (b running) ask(ctx context.Context, method, path string, body, result any) error {
+	return b.read(ctx, method, path, body, askTimeout, func(answer io.Reader) error {
+		if err := json.NewDecoder(answer).Decode(result); err != nil {
+			return fmt.Errorf("read the bot's answer: %w", err)
+		}
+		return nil
+	})
+}
+
+// read sends one request to the running bot and has its answer read, all within a time.
+func (b running) read(ctx context.Context, method, path string, body any, within time.Duration, use func(answer io.Reader) error) error {
 	client, base, where, err := b.client()
 	if err != nil {
 		return err
 	}
+	client.Timeout = within
 	defer client.CloseIdleConnections()
 	var payload bytes.Buffer
 	if body != nil {
@@ -167,10 +179,7 @@ func (b running) ask(ctx context.Context, method, path string, body, result any)
 		}
 		return later(answer, &p)
 	}
-	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
-		return fmt.Errorf("read the bot's answer: %w", err)
-	}
-	return nil
+	return use(answer.Body)
 }
 
 // whoami is the person at the keyboard, for the audit.

@@ -156,7 +156,7 @@ request per environment, and shows in each whether it may go.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(
-		newServe(), newCheck(), newStatus(), newWhy(), newHold(), newLift(), newResume(), newNotify(), newVerify(), newSet(), newHooks(), newPolicy(), newMigrate(), newSchema(), newVersion(),
+		newServe(), newCheck(), newStatus(), newWhy(), newHold(), newLift(), newResume(), newSync(), newNotify(), newVerify(), newSet(), newHooks(), newPolicy(), newMigrate(), newSchema(), newVersion(),
 	)
 	return root
 }

@@ -22,6 +22,8 @@ type metrics struct {
 	turns      *prometheus.HistogramVec
 	requests   *prometheus.CounterVec
 	remaining  *prometheus.GaugeVec
+	asked      *prometheus.CounterVec
+	found      *prometheus.CounterVec
 }
 
 // newMetrics makes them. What the database knows is read when it is asked for, so that every replica tells the same.
@@ -42,7 +44,9 @@ func newMetrics(db *store.Store) *metrics {
 			Name: "boatlift_forge_requests_remaining", Help: "Requests that the forge says are left in the present window, by installation and kind of limit.",
 		}, []string{"forge", "installation", "resource"}),
 	}
+	m.asked, m.found = pollCounters()
 	m.registry.MustRegister(
+		m.asked, m.found, &polled{db: db},
 		m.deliveries, m.turns, m.requests, m.remaining, &stored{db: db},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

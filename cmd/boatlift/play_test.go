@@ -45,6 +45,8 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"stage":     (*play).start,     // stage start [mute] [bot=FILE] [acceptance=FILE] [production=FILE] [file=FILE…]: sets BOATLIFT_DATA, BOT, BOT_URL, HUB, REGISTRY
 		"push":      (*play).push,      // push [platforms=OS/ARCH,…] TAG [REPOSITORY…]: push images, by default all
 		"digest":    (*play).digest,    // digest REPOSITORY TAG: what the registry has there, as $DIGEST
+		"polled":    (*play).polled,    // polled EVERY [and heard]: the bot asks the registry, and hears webhooks no more unless it is said
+		"registry":  (*play).registry,  // registry down|up: it answers 503, and as before
 		"retag":     (*play).retag,     // retag REPOSITORY FROM TO
 		"pull":      (*play).pull,      // pull ENV TAG: the open pull request on stdout, its number as $PULL and its head as $HEAD
 		"pulls":     (*play).pulls,     // pulls ENV TAG N: so many pull requests were ever opened for the tag
@@ -185,6 +187,21 @@ func (p *play) digest(ctx context.Context, ts *testscript.TestScript, args []str
 	}
 	ts.Setenv("DIGEST", digest)
 	return err
+}
+
+func (p *play) polled(ctx context.Context, _ *testscript.TestScript, args []string) error {
+	if len(args) != 1 && len(args) != 3 {
+		return errUsage
+	}
+	return p.stage.Poll(ctx, args[0], len(args) == 3)
+}
+
+func (p *play) registry(_ context.Context, _ *testscript.TestScript, args []string) error {
+	if len(args) != 1 || args[0] != "down" && args[0] != "up" {
+		return errUsage
+	}
+	p.stage.Registry.SetDown(args[0] == "down")
+	return nil
 }
 
 func (p *play) retag(ctx context.Context, _ *testscript.TestScript, args []string) error {

@@ -28,6 +28,7 @@ import (
 	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/gitrepo"
 	"github.com/boatlift/boatlift/internal/hook"
+	"github.com/boatlift/boatlift/internal/poll"
 	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/reconcile"
 	"github.com/boatlift/boatlift/internal/registry"
@@ -84,7 +85,10 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(&listenError{bot.Listen, err}, socket.Close())
 	}
-	api := &dashboard.API{Store: db, Version: versionText(), Started: started, Senders: parts.senders, Now: db.Now, Log: log, Observe: count.delivered}
+	api := &dashboard.API{
+		Store: db, Version: versionText(), Started: started, Senders: parts.senders, Now: db.Now, Log: log, Observe: count.delivered,
+		Polls: parts.polls, Sync: syncUntil(ctx, parts.poller),
+	}
 	network, err := guarded(bot, api, log)
 	if err != nil {
 		return errors.Join(err, public.Close(), socket.Close())
@@ -104,12 +108,14 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	for _, s := range servers {
 		running.Go(func() { failed <- s.serve() })
 	}
+	host, _ := os.Hostname()
+	owner := fmt.Sprintf("%s-%d", host, os.Getpid())
 	running.Go(func() {
-		host, _ := os.Hostname()
-		if err := parts.reconciler.Run(work, fmt.Sprintf("%s-%d", host, os.Getpid())); err != nil {
+		if err := parts.reconciler.Run(work, owner); err != nil {
 			failed <- err
 		}
 	})
+	running.Go(func() { parts.poller.Run(work, owner) })
 	running.Go(func() { purge(work, db, log) })
 	log.Info("boatlift is listening", "version", versionText(), "address", public.Addr().String(), "hooks", parts.senders, "data", bot.DataDir)
 
@@ -140,6 +146,8 @@ func closeWith(log *slog.Logger, what string, c io.Closer) {
 type parts struct {
 	receiver   *hook.Receiver
 	reconciler *reconcile.Reconciler
+	poller     *poll.Poller
+	polls      []dashboard.Polling
 	senders    []string
 	close      func()
 }
@@ -185,12 +193,15 @@ func join(bot config.Bot, db *store.Store, count *metrics, log *slog.Logger) (*p
 		git.Close()
 		registries.CloseIdle()
 	}
+	parse := func(text []byte) (promotion.Config, error) {
+		return config.ParseRepo(reconcile.ConfigFile, text, engine, bot.Require)
+	}
+	if p.poller, p.polls, err = makePoller(bot, db, registries, parse, count, log); err != nil {
+		return nil, err
+	}
 	p.reconciler, err = reconcile.New(reconcile.Options{
 		Store: db, Forges: forges, Git: git, Registry: registries, Renderer: render.New(render.Options{}), Judge: engine, Require: bot.Require.Policies,
-		Parse: func(text []byte) (promotion.Config, error) {
-			return config.ParseRepo(reconcile.ConfigFile, text, engine, bot.Require)
-		},
-		MarkerKey: func(name string) []byte { return keys[name] }, Signers: signers, Verified: verified, Now: db.Now, Log: log, Workers: bot.Workers, Poll: bot.Poll, Observe: count.turned,
+		Parse: parse, MarkerKey: func(name string) []byte { return keys[name] }, Signers: signers, Verified: verified, Now: db.Now, Log: log, Workers: bot.Workers, Poll: bot.Poll, Observe: count.turned,
 	})
 	return p, err
 }

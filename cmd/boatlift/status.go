@@ -56,6 +56,9 @@ func printStatus(w io.Writer, s dashboard.Status, now time.Time) {
 			printEnvironment(w, e, now)
 		}
 	}
+	for _, r := range s.Registries {
+		printRegistry(w, r, now)
+	}
 	for _, work := range s.Work {
 		switch {
 		case work.Stuck:
@@ -67,6 +70,17 @@ func printStatus(w io.Writer, s dashboard.Status, now time.Time) {
 		default:
 			fmt.Fprintf(w, "waits for its turn: %s\n", work.Repo)
 		}
+	}
+}
+
+// printRegistry shows a registry that cannot be asked for tags as it should be; of one that can there is nothing to say.
+func printRegistry(w io.Writer, r dashboard.Registry, now time.Time) {
+	switch {
+	case !r.Until.IsZero():
+		fmt.Fprintf(w, "registry %s is asked for tags again %s: %s\n", r.Name, when(r.Until, now), shown(r.Reason))
+	case r.Failing > 0:
+		fmt.Fprintf(w, "registry %s cannot be asked for tags of %d of %d images: %s\n", r.Name, r.Failing, r.Images, shown(r.Reason))
+		fmt.Fprintf(w, "  boatlift why %s\n", shown(r.Example))
 	}
 }
 

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -19,9 +20,12 @@ type API struct {
 	Store   *store.Store
 	Version string
 	Started time.Time
-	Senders []string         // paths of the endpoints: /hooks/NAME
-	Now     func() time.Time // default time.Now
-	Log     *slog.Logger     // default discards
+	Senders []string  // paths of the endpoints: /hooks/NAME
+	Polls   []Polling // the registries that can be asked for tags
+	// Sync asks them now, tells each step, and returns what came of it; nil where nothing can.
+	Sync func(ctx context.Context, o SyncOrder, tell func(step any)) (result any, err error)
+	Now  func() time.Time // default time.Now
+	Log  *slog.Logger     // default discards
 	// Observe is told of every push that was told of, as of a webhook; may be nil.
 	Observe func(sender string, outcome store.Outcome)
 }
@@ -46,6 +50,7 @@ func (a *API) Routes() chi.Router {
 	mux.Post("/holds", answer(a, a.hold))
 	mux.Post("/lifts", answer(a, a.lift))
 	mux.Post("/resumes", answer(a, a.resume))
+	mux.Post("/sync", a.sync)
 	mux.Post(pushesPath, answer(a, a.pushed))
 	mux.Post(verificationsPath, answer(a, a.verify))
 	unknown := answer(a, func(r *http.Request) (any, error) {

@@ -1,6 +1,6 @@
 // Package dashboard shows what the bot knows: the API that commands ask, and why anything waits.
 //
-// Everything is read from the store; nothing here asks a forge or a registry. The API is served on the Unix socket in the data directory,
+// Everything is read from the store; nothing here asks a forge or a registry, but a sync is handed on to who does (API.Sync). The API is served on the Unix socket in the data directory,
 // whose mode is 0600: who may open it may do everything. Over the network Guard lets in whoever has a token, as far as its role goes, and
 // the audit trail has the token's name. What people decide is written with a transaction of the store's and an entry in the
 // audit trail, beside the turn that may be running.

@@ -16,11 +16,12 @@ import (
 
 // Status is what the bot is at.
 type Status struct {
-	Version   string     `json:"version"`
-	Since     time.Time  `json:"since"`
-	Endpoints []Endpoint `json:"endpoints"`
-	Repos     []Repo     `json:"repositories"` // by name
-	Work      []Work     `json:"work"`         // what waits for a turn, is in one, or failed
+	Version    string     `json:"version"`
+	Since      time.Time  `json:"since"`
+	Endpoints  []Endpoint `json:"endpoints"`
+	Registries []Registry `json:"registries"`   // that can be asked for tags
+	Repos      []Repo     `json:"repositories"` // by name
+	Work       []Work     `json:"work"`         // what waits for a turn, is in one, or failed
 }
 
 // Endpoint is where webhooks come in, and the last one that came.
@@ -87,7 +88,7 @@ type Work struct {
 
 // Status reads it all.
 func (a *API) Status(ctx context.Context) (Status, error) {
-	s := Status{Version: a.Version, Since: a.Started, Endpoints: []Endpoint{}, Repos: []Repo{}, Work: []Work{}}
+	s := Status{Version: a.Version, Since: a.Started, Endpoints: []Endpoint{}, Registries: []Registry{}, Repos: []Repo{}, Work: []Work{}}
 	for _, path := range a.Senders {
 		e, err := a.endpoint(ctx, path)
 		if err != nil {
@@ -110,6 +111,9 @@ func (a *API) Status(ctx context.Context) (Status, error) {
 			return s, err
 		}
 		s.Repos = append(s.Repos, repoStatus(r, memory))
+	}
+	if s.Registries, err = a.registries(ctx); err != nil {
+		return s, err
 	}
 	rows, err := a.Store.Work(ctx)
 	if err != nil {

@@ -149,7 +149,9 @@ func (a *API) whyPushes(ctx context.Context, e *Explanation, q *asked) error {
 		shown = shown[len(shown)-most:]
 	}
 	for _, p := range shown {
-		e.say(p.ReceivedAt, "", fmt.Sprintf("%s:%s was pushed (delivery %d)", q.name, p.Tag, p.Delivery), "")
+		if err := a.sayPushed(ctx, e, q.name, p); err != nil {
+			return err
+		}
 	}
 	if len(shown) == 0 {
 		hint, err := a.listening(ctx)
@@ -157,6 +159,9 @@ func (a *API) whyPushes(ctx context.Context, e *Explanation, q *asked) error {
 			return err
 		}
 		e.say(time.Time{}, "", "no delivery has told of a push of "+q.String(), hint)
+	}
+	if err := a.sayPolled(ctx, e, q.name); err != nil {
+		return err
 	}
 	if t, ok := q.tags[q.tag]; ok && q.tag != "" {
 		switch {
@@ -328,7 +333,7 @@ func whyNothing(e *Explanation, under string, since time.Time, here []promotion.
 	case (q.tag != "" || q.digest != "") && !slices.ContainsFunc(here, func(l promotion.Listing) bool { return !q.means(l.Tag, cmp.Or(l.Digest, q.digest)) }):
 		e.say(time.Time{}, under, "it is set here already", "")
 	case !slices.ContainsFunc(q.pushes, func(p store.Push) bool { return p.ReceivedAt.After(since) }):
-		e.say(since, under, "the image was first seen here after it was pushed, and what was there before is not proposed", "push it again, or set it in the kustomization by hand")
+		e.say(since, under, "the image was first seen here after it was pushed, and what was there before is not proposed", "boatlift sync "+string(q.name)+" proposes it all the same")
 	default:
 		e.say(time.Time{}, under, "nothing is open here, and nothing waits", "if .boatlift.yaml has images: for this environment, one of them has to match the image")
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/promotion"
+	"github.com/boatlift/boatlift/internal/store"
 )
 
 // askFacts bounds how long a pull request waits for what its images say about themselves. Without it opens all the same.
@@ -96,7 +97,7 @@ func (t *turn) lookAtPlatforms(ctx context.Context, asks []promotion.Ask) int {
 	for i, err := range t.readFacts(ctx, names, digests) {
 		built := promotion.Built{Facts: t.said[digests[i]]}
 		if err != nil {
-			built.Problem, built.RetryAt = firstLine(err.Error()), t.now.Add(max(registryRetry, retryAfter(err)))
+			built.Problem, built.RetryAt = firstLine(err.Error()), t.now.Add(max(store.TagRetry, retryAfter(err)))
 			t.log.Warn("look for which platforms an image is built", "image", string(names[i]), "digest", string(digests[i]), "error", err)
 		}
 		t.world.Built[digests[i]] = built

@@ -152,8 +152,11 @@ func (s *Store) Polled(ctx context.Context, images []image.Name) (polled map[ima
 
 // PollDue is an image that an environment lists, and when to ask for its tags next.
 type PollDue struct {
-	Image image.Name
-	At    time.Time // zero: it was never asked
+	Image    image.Name
+	At       time.Time // zero: it was never asked for, or there is no reason to wait
+	PolledAt time.Time // when it was last asked for with success; zero: never
+	Attempts int       // questions in a row that failed
+	Err      string    // why the last one did
 }
 
 // PollsDue lists the images that active repos list, those first that have been due longest.
@@ -162,12 +165,13 @@ func (s *Store) PollsDue(ctx context.Context) (list []PollDue, err error) {
 		list = nil
 		return q.each(ctx, func(r row) error {
 			var d PollDue
-			var at int64
-			err := r.Scan(&d.Image, &at)
-			d.At = instant(at)
+			var at, polled int64
+			err := r.Scan(&d.Image, &at, &polled, &d.Attempts, &d.Err)
+			d.At, d.PolledAt = instant(at), instant(polled)
 			list = append(list, d)
 			return err
-		}, `SELECT DISTINCT listings.image, COALESCE(polled.due_at, 0) FROM listings JOIN repos ON repos.repo = listings.repo
+		}, `SELECT DISTINCT listings.image, COALESCE(polled.due_at, 0), COALESCE(polled.polled_at, 0), COALESCE(polled.attempts, 0), COALESCE(polled.error, '')
+			FROM listings JOIN repos ON repos.repo = listings.repo
 			LEFT JOIN polled ON polled.image = listings.image WHERE repos.state = 'active' ORDER BY 2, 1`)
 	})
 	return list, err

@@ -183,8 +183,8 @@ var pollsTests = []test{
 		list(t, s, production, "production", web)
 		list(t, s, "github/3", "test", "registry.acme.io/shop/gone")
 		must(t, s.SetRepoState(t.Context(), "github/3", RepoParked, "archived"))
-		must(t, second(s.SavePolled(t.Context(), Polled{Image: web, DueAt: time.Unix(9, 0)}, Found{})))
-		want := []PollDue{{Image: worker}, {Image: web, At: time.Unix(9, 0).UTC()}}
+		must(t, second(s.SavePolled(t.Context(), Polled{Image: web, At: time.Unix(8, 0), DueAt: time.Unix(9, 0), Attempts: 2, Err: "HTTP 404"}, Found{})))
+		want := []PollDue{{Image: worker}, {Image: web, At: time.Unix(9, 0).UTC(), PolledAt: time.Unix(8, 0).UTC(), Attempts: 2, Err: "HTTP 404"}}
 		if got := must1(s.PollsDue(t.Context()))(t); !reflect.DeepEqual(got, want) {
 			t.Errorf("PollsDue = %+v; want %+v", got, want)
 		}

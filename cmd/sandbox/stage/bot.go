@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ type Bot struct {
 	dir, path, apiURL string
 	appID             int64
 	forge, more       string // added to the forge and to the end of the configuration
+	registry          string // what its entry of the registry says besides name and type
 	log               io.Writer
 
 	mu     sync.Mutex
@@ -52,7 +54,7 @@ dataDir: %s
 registries:
   - name: registry
     type: distribution
-    secret: file:registry-token
+%s
 forges:
   - name: github
     type: github
@@ -61,7 +63,7 @@ forges:
     webhookSecret: file:webhook-secret
     url: %s
 %slog: {format: json, level: debug}
-%s`, b.listen, b.DataDir(), b.appID, b.apiURL, b.forge, b.more)
+%s`, b.listen, b.DataDir(), strings.TrimRight(b.registry, "\n"), b.appID, b.apiURL, b.forge, b.more)
 }
 
 // Start runs the process and waits until it listens. Started again, it has its old address.

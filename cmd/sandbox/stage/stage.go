@@ -115,11 +115,27 @@ func (s *Stage) prepareBot() (*Bot, error) {
 			return nil, err
 		}
 	}
-	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: s.opts.BotConfig}
+	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: s.opts.BotConfig, registry: heard}
 	for line := range strings.Lines(s.opts.ForgeConfig) {
 		b.forge += "    " + line
 	}
 	return b, nil
+}
+
+// heard is how the bot knows the registry in the beginning: by its webhooks.
+const heard = "    secret: file:registry-token\n"
+
+// Poll has the bot ask the registry for its tags. It is stopped and started for that. Unless it is to hear
+// webhooks too it has none any more, and answers the registry's with 404.
+func (s *Stage) Poll(ctx context.Context, every string, hear bool) error {
+	if err := s.Bot.Stop(); err != nil {
+		return err
+	}
+	s.Bot.registry = fmt.Sprintf("    host: %s\n    poll: %s\n", s.Registry.Host(), every)
+	if hear {
+		s.Bot.registry += heard
+	}
+	return s.Bot.Start(ctx)
 }
 
 // fill makes people, images and repositories.

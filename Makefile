@@ -6,7 +6,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 5s
 # Where order and time decide, so where the race detector finds something.
-RACEPKGS ?= ./internal/store ./internal/reconcile ./internal/hook ./internal/gitrepo ./internal/forge/... ./internal/promotion
+RACEPKGS ?= ./internal/store ./internal/reconcile ./internal/polling ./internal/hook ./internal/gitrepo ./internal/forge/... ./internal/promotion
 FUZZPKGS ?= $(sort $(dir $(shell git grep -l '^func Fuzz' -- '*_test.go')))
 
 .DEFAULT_GOAL := help

@@ -56,6 +56,10 @@ var rows = map[string]row{
 		},
 		tests: []string{"internal/config", "internal/forge/forgetest", "cmd/sandbox/hub", "cmd/sandbox/images"},
 	},
+	"internal/polling": {
+		imports: []string{"internal/image", "internal/promotion", "internal/registry", "internal/store"},
+		tests:   []string{"cmd/sandbox/images", "internal/config", "internal/gate"},
+	},
 	"internal/gitrepo":         {},
 	"internal/kustomize":       {imports: []string{"internal/image"}},
 	"internal/render":          {},
@@ -73,8 +77,8 @@ var rows = map[string]row{
 		tests:   []string{"cmd/sandbox/conform", "internal/forge", "internal/forge/forgetest", "internal/forge/github"},
 	},
 	"cmd/sandbox/conform": {imports: []string{"cmd/sandbox/hub"}}, // used by tests only
-	"cmd/sandbox/images": {tests: []string{"internal/image", "internal/registry"}},
-	"cmd/sandbox/stage":  {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "internal/dashboard"}, tests: []string{"internal/render"}},
+	"cmd/sandbox/images":  {tests: []string{"internal/image", "internal/registry"}},
+	"cmd/sandbox/stage":   {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "internal/dashboard"}, tests: []string{"internal/render"}},
 
 	"internal": {tests: []string{"internal/config", "internal/registry", "internal/render"}}, // this test
 }

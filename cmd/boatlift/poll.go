@@ -11,22 +11,22 @@ import (
 
 	"github.com/boatlift/boatlift/internal/config"
 	"github.com/boatlift/boatlift/internal/dashboard"
-	"github.com/boatlift/boatlift/internal/poll"
+	"github.com/boatlift/boatlift/internal/polling"
 	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/registry"
 	"github.com/boatlift/boatlift/internal/store"
 )
 
 // makePoller makes the poller of the registries whose host is known.
-func makePoller(bot config.Bot, db *store.Store, asker poll.Asker, parse func([]byte) (promotion.Config, error), count *metrics, log *slog.Logger) (*poll.Poller, []dashboard.Polling, error) {
-	var registries []poll.Registry
+func makePoller(bot config.Bot, db *store.Store, asker polling.Asker, parse func([]byte) (promotion.Config, error), count *metrics, log *slog.Logger) (*polling.Poller, []dashboard.Polling, error) {
+	var registries []polling.Registry
 	var polls []dashboard.Polling
 	for _, r := range bot.Registries {
 		kind, err := registry.Lookup(r.Type)
 		if err != nil {
 			return nil, nil, fmt.Errorf("registry %s: %w", r.Name, err)
 		}
-		one := poll.Registry{Name: r.Name, Host: r.Host, Every: r.Poll}
+		one := polling.Registry{Name: r.Name, Host: r.Host, Every: r.Poll}
 		if one.Host == "" {
 			one.Host = kind.Host
 		}
@@ -42,7 +42,7 @@ func makePoller(bot config.Bot, db *store.Store, asker poll.Asker, parse func([]
 		registries = append(registries, one)
 		polls = append(polls, dashboard.Polling{Name: one.Name, Host: one.Host, Every: one.Every})
 	}
-	poller, err := poll.New(poll.Options{Store: db, Asker: asker, Registries: registries, Parse: parse, Now: db.Now, Log: log, Observe: count.polled})
+	poller, err := polling.New(polling.Options{Store: db, Asker: asker, Registries: registries, Parse: parse, Now: db.Now, Log: log, Observe: count.polled})
 	return poller, polls, err
 }
 
@@ -50,12 +50,12 @@ func makePoller(bot config.Bot, db *store.Store, asker poll.Asker, parse func([]
 var errStopping = errors.New("the bot is stopping; ask again when it is back")
 
 // syncUntil lets the API sync until the bot stops.
-func syncUntil(stopping context.Context, poller *poll.Poller) func(context.Context, dashboard.SyncOrder, func(any)) (any, error) {
+func syncUntil(stopping context.Context, poller *polling.Poller) func(context.Context, dashboard.SyncOrder, func(any)) (any, error) {
 	return func(ctx context.Context, o dashboard.SyncOrder, tell func(any)) (any, error) {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		defer context.AfterFunc(stopping, func() { cancel(errStopping) })()
-		return poller.Sync(ctx, poll.Sync{Images: o.Images, DryRun: o.DryRun, Actor: o.Actor, Role: o.Role}, func(s poll.Step) { tell(s) })
+		return poller.Sync(ctx, polling.Sync{Images: o.Images, DryRun: o.DryRun, Actor: o.Actor, Role: o.Role}, func(s polling.Step) { tell(s) })
 	}
 }
 

@@ -28,7 +28,7 @@ import (
 	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/gitrepo"
 	"github.com/boatlift/boatlift/internal/hook"
-	"github.com/boatlift/boatlift/internal/poll"
+	"github.com/boatlift/boatlift/internal/polling"
 	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/reconcile"
 	"github.com/boatlift/boatlift/internal/registry"
@@ -146,7 +146,7 @@ func closeWith(log *slog.Logger, what string, c io.Closer) {
 type parts struct {
 	receiver   *hook.Receiver
 	reconciler *reconcile.Reconciler
-	poller     *poll.Poller
+	poller     *polling.Poller
 	polls      []dashboard.Polling
 	senders    []string
 	close      func()

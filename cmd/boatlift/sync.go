@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/boatlift/boatlift/internal/dashboard"
-	"github.com/boatlift/boatlift/internal/poll"
+	"github.com/boatlift/boatlift/internal/polling"
 )
 
 // syncTimeout bounds a sync of everything; thousands of images of a slow registry take that long.
@@ -40,7 +40,7 @@ from the registries in boatlift.yaml; any other image has to be named.`,
 }
 
 func syncImages(cmd *cobra.Command, bot running, req dashboard.SyncRequest, asJSON bool) error {
-	var result *poll.Result
+	var result *polling.Result
 	err := bot.read(cmd.Context(), http.MethodPost, "/sync", req, syncTimeout, func(answer io.Reader) error {
 		lines := json.NewDecoder(answer)
 		for {
@@ -59,14 +59,14 @@ func syncImages(cmd *cobra.Command, bot running, req dashboard.SyncRequest, asJS
 				}
 			}
 			if line.Step != nil && !asJSON {
-				var step poll.Step
+				var step polling.Step
 				if err := json.Unmarshal(line.Step, &step); err != nil {
 					return fmt.Errorf("read the bot's answer: %w", err)
 				}
 				printStep(cmd.OutOrStdout(), step)
 			}
 			if line.Result != nil {
-				result = &poll.Result{}
+				result = &polling.Result{}
 				if err := json.Unmarshal(line.Result, result); err != nil {
 					return fmt.Errorf("read the bot's answer: %w", err)
 				}
@@ -88,7 +88,7 @@ func syncImages(cmd *cobra.Command, bot running, req dashboard.SyncRequest, asJS
 }
 
 // printStep shows one image that is done: how many of all, and what was found.
-func printStep(w io.Writer, s poll.Step) {
+func printStep(w io.Writer, s polling.Step) {
 	fmt.Fprintf(w, "%d/%d %s: ", s.Done, s.All, s.Image)
 	switch {
 	case s.Error != "":
@@ -117,7 +117,7 @@ func printStep(w io.Writer, s poll.Step) {
 	}
 }
 
-func printSync(w io.Writer, r poll.Result) {
+func printSync(w io.Writer, r polling.Result) {
 	if r.Images == 0 {
 		fmt.Fprintln(w, "no environment runs an image of the registries in boatlift.yaml")
 		fmt.Fprintln(w, "  name the images that are to be asked for")

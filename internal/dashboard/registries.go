@@ -97,7 +97,7 @@ func (a *API) sayPushed(ctx context.Context, e *Explanation, name image.Name, p 
 	return nil
 }
 
-// Those in whose names package poll records what it found.
+// Those in whose names package polling records what it found.
 const (
 	pollSender = "poll"
 	syncSender = "sync"

@@ -29,7 +29,7 @@ func TestAReleaseWaitsUntilItsImageIsThereForAllPlatforms(t *testing.T) {
 		t.Errorf("the registry was asked %d times for what never changes", len(asked))
 	}
 	w.registry.says(digestOf(web, "1.1.0", 1), image.Facts{Platforms: []string{"linux/amd64", "linux/arm64"}})
-	w.clock.move(clockMargin)
+	w.clock.move(time.Second)
 	w.pushBuild(web, "1.1.0", 1)
 	w.work()
 	pr := acceptance.only()

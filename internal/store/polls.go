@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
-	"github.com/boatlift/boatlift/internal/promotion"
 )
 
 // PollClaim is one registry in the hands of the replica that asks it for tags.
@@ -268,27 +267,4 @@ func (s *Store) PushedImages(ctx context.Context, images []image.Name) (told []i
 	})
 	slices.Sort(told)
 	return told, err
-}
-
-// ReposOf tells which active repos list each image.
-func (s *Store) ReposOf(ctx context.Context, images []image.Name) (repos map[image.Name][]promotion.RepoKey, err error) {
-	err = s.read(ctx, "find the repos of images", func(ctx context.Context, q *conn) error {
-		in := insertion{listing: map[string][]promotion.RepoKey{}}
-		a := &arrival{}
-		for _, name := range images {
-			a.pushes = append(a.pushes, Push{Image: name})
-		}
-		if err := in.lookUpListings(ctx, q, []*arrival{a}); err != nil {
-			return err
-		}
-		repos = map[image.Name][]promotion.RepoKey{}
-		for name, keys := range in.listing {
-			if len(keys) > 0 {
-				slices.Sort(keys)
-				repos[image.Name(name)] = keys
-			}
-		}
-		return nil
-	})
-	return repos, err
 }

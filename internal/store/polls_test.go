@@ -188,10 +188,6 @@ var pollsTests = []test{
 		if got := must1(s.PollsDue(t.Context()))(t); !reflect.DeepEqual(got, want) {
 			t.Errorf("PollsDue = %+v; want %+v", got, want)
 		}
-		repos := must1(s.ReposOf(t.Context(), []image.Name{web, worker, "registry.acme.io/shop/gone"}))(t)
-		if !reflect.DeepEqual(repos, map[image.Name][]promotion.RepoKey{web: {acceptance, production}, worker: {acceptance}}) {
-			t.Errorf("ReposOf = %v", repos)
-		}
 	}},
 	{"what was not asked for in a year is forgotten", func(t *testing.T, s *Store) {
 		clock := stop(s)

@@ -1,4 +1,4 @@
-package poll
+package polling
 
 import (
 	"context"
@@ -26,6 +26,7 @@ type Registry struct {
 type Asker interface {
 	Tags(ctx context.Context, of image.Name, mark string) (registry.Listing, error)
 	Resolve(ctx context.Context, of image.Name, tag string) (image.Digest, error)
+	Facts(ctx context.Context, of image.Name, digest image.Digest) (image.Facts, error)
 	Created(ctx context.Context, of image.Name, tag string) (time.Time, error)
 	Quota(host string) (registry.Quota, bool)
 }

@@ -1,4 +1,4 @@
-package poll
+package polling
 
 import (
 	"context"
@@ -300,30 +300,51 @@ func (p *Poller) foresee(ctx context.Context, jobs []*job) ([]Proposal, []Note, 
 	return proposals, notes, nil
 }
 
-// preview asks for the digests that a preview needs.
+// preview asks what a preview needs to know: where tags point, and for which platforms images are built.
 func (p *Poller) preview(ctx context.Context, w promotion.World) (promotion.Preview, error) {
+	w.Built = map[image.Digest]promotion.Built{}
 	for {
 		preview := promotion.Foresee(w)
 		if len(preview.Asks) == 0 {
 			return preview, nil
 		}
 		for _, ask := range preview.Asks {
-			known := w.Tags[ask.Image.Image]
-			i := slices.IndexFunc(known, func(k promotion.Known) bool { return k.Tag == ask.Tag })
-			if i < 0 || known[i].Digest != "" || known[i].Problem != "" || known[i].Gone {
+			if ctx.Err() != nil {
+				return preview, context.Cause(ctx)
+			}
+			if again := p.answer(ctx, w, ask); again {
 				return preview, fmt.Errorf("a fault in the program: the preview asks again for %s:%s", ask.Image.Image, ask.Tag)
 			}
-			at := map[string]image.Digest{}
-			if err := p.resolve(ctx, ask.Image.Image, ask.Tag, at); err != nil {
-				if ctx.Err() != nil {
-					return preview, context.Cause(ctx)
-				}
-				known[i].Problem, known[i].RetryAt = firstLine(err), w.Now.Add(store.TagRetry)
-			}
-			known[i].Digest = at[ask.Tag]
-			known[i].Gone = known[i].Digest == "" && known[i].Problem == ""
 		}
 	}
+}
+
+// answer puts the answer to what a preview asks into the world. It tells whether it is there already.
+func (p *Poller) answer(ctx context.Context, w promotion.World, ask promotion.Ask) (again bool) {
+	name, later := ask.Image.Image, w.Now.Add(store.TagRetry)
+	if ask.Digest != "" {
+		_, again = w.Built[ask.Digest]
+		facts, err := p.Asker.Facts(ctx, name, ask.Digest)
+		built := promotion.Built{Facts: facts}
+		if err != nil {
+			built.Problem, built.RetryAt = firstLine(err), later
+		}
+		w.Built[ask.Digest] = built
+		return again
+	}
+	known := w.Tags[name]
+	i := slices.IndexFunc(known, func(k promotion.Known) bool { return k.Tag == ask.Tag })
+	if i < 0 || known[i].Digest != "" || known[i].Gone || known[i].RetryAt.Equal(later) {
+		return true
+	}
+	at := map[string]image.Digest{}
+	if err := p.resolve(ctx, name, ask.Tag, at); err != nil {
+		known[i].Problem, known[i].RetryAt = firstLine(err), later
+		return false
+	}
+	known[i].Digest, known[i].Problem = at[ask.Tag], ""
+	known[i].Gone = known[i].Digest == ""
+	return false
 }
 
 // withFound adds pushes to what is known of an image's tags.

@@ -1,4 +1,4 @@
-// Package poll asks registries which tags the images have that environments run, and stores what no webhook told of.
+// Package polling asks registries which tags the images have that environments run, and stores what no webhook told of.
 //
 // A webhook can be lost: its sender may send once only, or forget while nobody listens. A Poller lists the tags of every image that an
 // environment lists, now and then, and compares them with what it heard and what it saw before. A tag that is new, or one that moved,
@@ -29,4 +29,4 @@
 // by time, else by the numbers in the tags.
 //
 // A registry of boatlift.yaml without a host, whose webhooks say where they come from, is not polled: nobody could tell whom to ask.
-package poll
+package polling

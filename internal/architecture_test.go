@@ -118,6 +118,7 @@ var dependencies = []dependency{
 	{path: "github.com/goccy/go-yaml", in: []string{"internal/config", "internal/gate"}},
 	{path: "github.com/invopop/jsonschema", in: []string{"internal/config"}},
 
+	{path: "github.com/hmarr/codeowners", in: []string{"internal/reconcile"}},
 	{path: "github.com/google/cel-go", in: []string{"internal/gate"}},
 	{path: "github.com/Masterminds/semver/v3", in: []string{"internal/image"}},
 	{path: "github.com/aymanbagabas/go-udiff", in: []string{"internal/kustomize", "internal/render"}},

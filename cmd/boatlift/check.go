@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/boatlift/boatlift/internal/config"
-	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/kustomize"
 	"github.com/boatlift/boatlift/internal/promotion"
@@ -24,6 +23,7 @@ import (
 
 func newCheck() *cobra.Command {
 	var asJSON bool
+	var own ownPolicies
 	cmd := &cobra.Command{
 		Use:   "check [DIR]",
 		Short: "Check configuration files, and show what would be promoted by which rule",
@@ -37,9 +37,10 @@ not, and why.`,
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			return check(cmd, dir, asJSON)
+			return check(cmd, dir, own.dir, asJSON)
 		},
 	}
+	cmd.Flags().StringVar(&own.dir, "policies", "", "the folder with the organisation's own policies, for a .boatlift.yaml that uses them")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -69,7 +70,7 @@ type checkImage struct {
 	Hint        string `json:"hint,omitempty"`
 }
 
-func check(cmd *cobra.Command, dir string, asJSON bool) error {
+func check(cmd *cobra.Command, dir, policies string, asJSON bool) error {
 	botFile, repoFile := filepath.Join(dir, "boatlift.yaml"), filepath.Join(dir, reconcile.ConfigFile)
 	report := checkReport{Images: []checkImage{}}
 	var errs []error
@@ -83,16 +84,24 @@ func check(cmd *cobra.Command, dir string, asJSON bool) error {
 		if err == nil {
 			err = checkSenders(bot)
 		}
+		var wrong []error
+		if err == nil && bot.PolicyDir != "" {
+			if policies == "" {
+				policies = beside(botFile, bot.PolicyDir)
+			}
+			_, wrong, err = loadPolicies(beside(botFile, bot.PolicyDir))
+		}
+		errs = append(errs, wrong...)
 		if err != nil {
 			errs = append(errs, err)
-		} else {
+		} else if len(wrong) == 0 {
 			report.Bot = botFile
 		}
 	} else if !errors.Is(botErr, fs.ErrNotExist) {
 		errs = append(errs, botErr)
 	}
 	if repoErr == nil {
-		images, err := checkRepo(dir, repoFile, repoText)
+		images, err := checkRepo(dir, repoFile, policies, repoText)
 		if err != nil {
 			errs = append(errs, err)
 		} else {
@@ -148,7 +157,7 @@ func environ(file string) config.Environ {
 	}
 	dir := filepath.Dir(file)
 	return config.Environ{
-		Getenv: os.LookupEnv, RegistryTypes: types, NoSecret: noSecret, OwnHost: ownHost,
+		Getenv: os.LookupEnv, RegistryTypes: types, NoSecret: noSecret, OwnHost: ownHost, PoliciesIn: policiesIn(file),
 		ReadFile: func(name string) ([]byte, error) {
 			if !filepath.IsAbs(name) {
 				name = filepath.Join(dir, name)
@@ -158,8 +167,8 @@ func environ(file string) config.Environ {
 	}
 }
 
-func checkRepo(dir, file string, text []byte) ([]checkImage, error) {
-	engine, err := gate.New()
+func checkRepo(dir, file, policies string, text []byte) ([]checkImage, error) {
+	engine, _, err := loadPolicies(policies)
 	if err != nil {
 		return nil, err
 	}

@@ -53,6 +53,10 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"opens":     (*play).opens,     // opens ENV N: so many pull requests are open
 		"merge":     (*play).merge,     // merge ENV TAG: once the gate is green
 		"force":     (*play).force,     // force ENV TAG: try to merge whatever the gate says
+		"review":    (*play).review,    // review ENV TAG PERSON approve|request_changes|dismiss
+		"person":    (*play).person,    // person ENV NAME…: people who may write
+		"team":      (*play).team,      // team NAME PERSON…: of acme
+		"asked":     (*play).asked,     // asked ENV TAG WHO…: exactly these are asked for a review, sorted
 		"close":     (*play).close,     // close ENV TAG
 		"reopen":    (*play).reopen,    // reopen ENV TAG
 		"gate":      (*play).gate,      // gate ENV TAG CONCLUSION: wait; what the gate shows is on stdout
@@ -367,6 +371,65 @@ func (p *play) comment(ctx context.Context, ts *testscript.TestScript, args []st
 		return fmt.Errorf("%w; there is:\n%s", err, all.String())
 	}
 	fmt.Fprint(ts.Stdout(), all.String())
+	return nil
+}
+
+func (p *play) review(_ context.Context, _ *testscript.TestScript, args []string) error {
+	if len(args) != 4 {
+		return errUsage
+	}
+	pull, err := p.last(args)
+	if err != nil {
+		return err
+	}
+	if args[3] == "dismiss" {
+		return p.stage.Hub.Dismiss(on(args[0]), pull.Number, args[2], "alice")
+	}
+	return p.stage.Hub.Review(on(args[0]), pull.Number, args[2], hub.ReviewKind(args[3]), "said "+args[3])
+}
+
+// letWrite lets a person who is not known yet write to the repository.
+func (p *play) letWrite(env, login string) error {
+	p.stage.Hub.AddPerson(login)
+	return p.stage.Hub.SetPermission(on(env), login, hub.Write)
+}
+
+func (p *play) person(_ context.Context, _ *testscript.TestScript, args []string) error {
+	if len(args) < 2 {
+		return errUsage
+	}
+	for _, login := range args[1:] {
+		if err := p.letWrite(args[0], login); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *play) team(_ context.Context, _ *testscript.TestScript, args []string) error {
+	if len(args) == 0 {
+		return errUsage
+	}
+	p.stage.Hub.SetTeam("acme/"+args[0], args[1:]...)
+	return nil
+}
+
+func (p *play) asked(ctx context.Context, _ *testscript.TestScript, args []string) error {
+	if len(args) < 2 {
+		return errUsage
+	}
+	pull, err := p.last(args[:2])
+	if err != nil {
+		return err
+	}
+	var asked []string
+	err = stage.Await(ctx, patience, "reviews of "+strings.Join(args, " "), func() (bool, error) {
+		asked, err = p.stage.Hub.Requested(on(args[0]), pull.Number)
+		return slices.Equal(asked, args[2:]), err
+	})
+	if err != nil {
+		return fmt.Errorf("%w; asked are %v", err, asked)
+	}
 	return nil
 }
 

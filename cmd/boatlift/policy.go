@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -20,61 +19,110 @@ func newPolicy() *cobra.Command {
 }
 
 func newPolicyList() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	var own ownPolicies
+	cmd := &cobra.Command{
 		Use: "list", Short: "List the policies there are", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			engine, err := gate.New()
+			engine, wrong, err := own.engine()
 			if err != nil {
 				return err
 			}
-			listPolicies(cmd.OutOrStdout(), engine)
-			return nil
+			return listPolicies(cmd, engine, wrong, asJSON)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	own.flag(cmd)
+	return cmd
 }
 
-func listPolicies(w io.Writer, engine *gate.Engine) {
-	for _, d := range engine.Policies() {
-		fmt.Fprintf(w, "%-18s %s\n", d.Name, d.Title)
+// listPolicies lists what can be judged, and tells on standard error what cannot, and why.
+func listPolicies(cmd *cobra.Command, engine *gate.Engine, wrong []error, asJSON bool) error {
+	if asJSON {
+		if err := printJSON(cmd, engine.Policies()); err != nil {
+			return err
+		}
+	} else {
+		for _, d := range engine.Policies() {
+			title := d.Title
+			if !d.Shipped {
+				title += " (" + d.File + ")"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%-18s %s\n", d.Name, shown(title))
+		}
 	}
+	for _, err := range wrong {
+		say(cmd.ErrOrStderr(), err)
+	}
+	if len(wrong) > 0 {
+		return silent(exitFailed)
+	}
+	return nil
 }
 
 func newPolicyExplain() *cobra.Command {
-	return &cobra.Command{
-		Use: "explain [POLICY]", Short: "Show what a policy asks for and its parameters; without a name, list all", Args: cobra.MaximumNArgs(1),
+	var asJSON bool
+	var own ownPolicies
+	cmd := &cobra.Command{
+		Use: "explain [POLICY]", Short: "Show what a policy asks for, its parameters and the facts it looks at; without a name, list all", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			engine, err := gate.New()
+			engine, wrong, err := own.engine()
 			if err != nil {
 				return err
 			}
 			if len(args) == 0 {
-				listPolicies(cmd.OutOrStdout(), engine)
-				return nil
+				return listPolicies(cmd, engine, wrong, asJSON)
 			}
 			d, err := engine.Explain(args[0])
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), d.Text())
+			if asJSON {
+				return printJSON(cmd, d)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), shownLines(d.Text()))
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	own.flag(cmd)
+	return cmd
 }
 
 func newPolicyTest() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use: "test DIR", Short: "Run the tests of the policies in a folder", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, wrong, err := loadPolicies(args[0]); err != nil {
+				return err
+			} else if len(wrong) > 0 {
+				for _, err := range wrong {
+					say(cmd.ErrOrStderr(), err)
+				}
+				return silent(exitFailed)
+			}
 			results, err := gate.Test(os.DirFS(args[0]))
 			if err != nil {
 				return err
 			}
 			failed := 0
 			for _, r := range results {
-				fmt.Fprintln(cmd.OutOrStdout(), r)
+				if !asJSON {
+					fmt.Fprintln(cmd.OutOrStdout(), shownLines(r.String()))
+				}
 				if !r.Passed {
 					failed++
 				}
+			}
+			if asJSON {
+				if err := printJSON(cmd, results); err != nil {
+					return err
+				}
+				if failed > 0 {
+					return silent(exitFailed)
+				}
+				return nil
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d passed, %d failed\n", len(results)-failed, failed)
 			if failed > 0 {
@@ -83,4 +131,6 @@ func newPolicyTest() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }

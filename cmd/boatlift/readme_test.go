@@ -64,7 +64,7 @@ func notRun() map[string]string {
 		"kubectl apply --kustomize deploy/kubernetes/example":                               inside,
 		"boatlift notify registry.acme.io/shop/web:1.4.2 --server https://boatlift.acme.io": "it needs a bot at that address and a job's token; testdata/script/notify.txtar has both",
 		"boatlift verify --environment acme/infra-acceptance:acceptance --name playwright --result passed --image registry.acme.io/shop/web:1.4.2 --url https://jenkins.acme.io/job/7 --server https://boatlift.acme.io": "it needs a bot at that address and a token; testdata/script/verify.txtar has both",
-		"gh api --method POST repos/acme/infra-production/rulesets --input ruleset.json":    "it needs an account at GitHub; the JSON is checked by TestReadmeRuleset",
+		"gh api --method POST repos/acme/infra-production/rulesets --input ruleset.json": "it needs an account at GitHub; the JSON is checked by TestReadmeRuleset",
 	}
 }
 
@@ -741,6 +741,8 @@ func TestReadmeTables(t *testing.T) {
 func TestReadmePermissions(t *testing.T) {
 	needs := map[string]string{ // from GitHub's "Permissions required for GitHub Apps"; empty: the App asks as itself
 		"Apps.Get": "", "Apps.GetInstallation": "", "Apps.FindRepositoryInstallation": "", "Apps.ListInstallations": "",
+		"Apps.FindOrganizationInstallation": "", "Teams.ListTeamMembersBySlug": "", // only for team rules; the README's row says so
+		"PullRequests.RequestReviewers": "Pull requests write", "PullRequests.ListCommits": "Pull requests write",
 		"Apps.ListHookDeliveries": "", "Apps.RedeliverHookDelivery": "",
 		"Repositories.ListByAuthenticatedUser": "", "Repositories.CreateStatus": "", // by a token only; what that needs is told beside it
 		"Apps.ListRepos": "Metadata read", "Repositories.GetByID": "Metadata read", "Repositories.GetPermissionLevel": "Metadata read", "Users.Get": "Metadata read",

@@ -25,7 +25,6 @@ import (
 	"github.com/boatlift/boatlift/internal/dashboard"
 	"github.com/boatlift/boatlift/internal/forge"
 	"github.com/boatlift/boatlift/internal/forge/github"
-	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/gitrepo"
 	"github.com/boatlift/boatlift/internal/hook"
 	"github.com/boatlift/boatlift/internal/polling"
@@ -71,7 +70,7 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	}
 	defer closeWith(log, "database", db)
 	count := newMetrics(db)
-	parts, err := join(bot, db, count, log)
+	parts, err := join(bot, file, db, count, log)
 	if err != nil {
 		return err
 	}
@@ -152,11 +151,14 @@ type parts struct {
 	close      func()
 }
 
-// join makes the parts from the configuration.
-func join(bot config.Bot, db *store.Store, count *metrics, log *slog.Logger) (*parts, error) {
-	engine, err := gate.New()
+// join makes the parts from the configuration, which is that of a file.
+func join(bot config.Bot, file string, db *store.Store, count *metrics, log *slog.Logger) (*parts, error) {
+	engine, wrong, err := loadPolicies(beside(file, bot.PolicyDir))
 	if err != nil {
 		return nil, err
+	}
+	for _, problem := range wrong {
+		log.Warn("a policy is wrong, and denies wherever it is used", "error", problem)
 	}
 	forges, webhooks, keys, err := makeForges(bot, count, log)
 	if err != nil {

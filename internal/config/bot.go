@@ -44,6 +44,9 @@ type Environ struct {
 	// Renewed is told, by the key in the file, of a secret whose file was changed while it is in use; with an error where what is in the
 	// file now cannot be used, and the last one is used on. It is called by whoever uses the secret; nil: nobody is told.
 	Renewed func(key string, err error)
+	// PoliciesIn reads the folder of policyDir, whose name is as the file has it, besides the policies that ship with the bot. A policy of it that
+	// is wrong is no error, as it denies by itself. nil: Policies.
+	PoliciesIn func(dir string) (PolicyChecker, error)
 }
 
 func (e Environ) now() time.Time {
@@ -86,6 +89,7 @@ type Bot struct {
 	Registries []Registry
 	Forges     []Forge
 	Require    Require
+	PolicyDir  string        // as the file has it; empty: only the policies that ship with the bot
 	Poll       time.Duration // 0: the default of package reconcile
 	Workers    int           // 0: the default of package reconcile
 	Log        Log
@@ -162,12 +166,17 @@ func ParseBot(file string, text []byte, env Environ) (Bot, error) {
 const botExample = "at least forges: and registries:, which boatlift schema bot describes"
 
 // DataDir is dataDir of a boatlift.yaml, read without its secrets and whatever else is wrong with it; empty if it says none.
-func DataDir(text []byte) string {
+func DataDir(text []byte) string { return textOf(text, "dataDir") }
+
+// PolicyDir is policyDir of a boatlift.yaml, read as DataDir is.
+func PolicyDir(text []byte) string { return textOf(text, "policyDir") }
+
+func textOf(text []byte, key string) string {
 	root := parse(text, &problems{})
 	if root == nil {
 		return ""
 	}
-	dir, ok := root.get("dataDir")
+	dir, ok := root.get(key)
 	if !ok || dir.kind != scalarText {
 		return ""
 	}
@@ -199,6 +208,7 @@ func (b *botCheck) bot(file botFile) Bot {
 	if file.Log != nil {
 		bot.Log = Log{Level: file.Log.Level.or("info"), Format: file.Log.Format.or("text")}
 	}
+	bot.PolicyDir = b.policyDir(file.PolicyDir)
 	if file.Require != nil {
 		bot.Require = b.requirements(*file.Require)
 	}
@@ -515,6 +525,20 @@ func (b *botCheck) hosts(file botFile) {
 			}
 		}
 	}
+}
+
+// policyDir reads the organisation's own policies, for the uses that are checked after it.
+func (b *botCheck) policyDir(t text) string {
+	if !t.set || b.env.PoliciesIn == nil {
+		return t.value
+	}
+	checker, err := b.env.PoliciesIn(t.value)
+	if err != nil {
+		b.add(t, err.Error(), "write the folder that holds them, as policyDir: policies, from the folder of this file")
+		return t.value
+	}
+	b.env.Policies = checker
+	return t.value
 }
 
 func (b *botCheck) requirements(r requireEntry) Require {

@@ -97,6 +97,9 @@ func repoText(cfg promotion.Config) string {
 			fmt.Fprintf(&b, "  policy %s %#v\n", u.Policy, u.Parameters)
 		}
 		fmt.Fprintf(&b, "  pin %s\n  merge %s\n", e.Pin, e.Merge)
+		if e.EarlierApprovals || e.MergeMethod != "" || !e.Reviewers.None() {
+			fmt.Fprintf(&b, "  earlier approvals %t, method %s, reviewers %q\n", e.EarlierApprovals, e.MergeMethod, e.Reviewers)
+		}
 		fmt.Fprintf(&b, "  groups %q, all %t\n", e.Groups, e.GroupAll)
 		fmt.Fprintf(&b, "  together %t, settle %s\n", e.Together, e.Settle)
 		if len(e.Platforms) > 0 {

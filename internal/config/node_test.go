@@ -114,7 +114,7 @@ func TestProblems(t *testing.T) {
 	}
 	if got, want := errs.Problems[0], (Problem{
 		"dir/f.yaml", 3, 5, `there is no key "key0" here`,
-		"the keys here are name, path, after, rollout, images, verify, policies, pin, merge, group, together, settle, mode, maxOpen and platforms",
+		"the keys here are name, path, after, rollout, images, verify, policies, pin, merge, group, together, settle, mode, maxOpen, platforms, earlierApprovals, mergeMethod and reviewers",
 	}); got != want {
 		t.Errorf("first problem %+v, want %+v", got, want)
 	}

@@ -103,7 +103,7 @@ func (p *problems) uses(list []policyUse, checker PolicyChecker) []gate.Use {
 			continue
 		}
 		uses = append(uses, u.use)
-		if u.unsupported(p) || checker == nil {
+		if checker == nil {
 			continue
 		}
 		for _, err := range checker.Check([]gate.Use{u.use}) {
@@ -124,36 +124,6 @@ func (p *problems) uses(list []policyUse, checker PolicyChecker) []gate.Use {
 		}
 	}
 	return uses
-}
-
-// What this version collects no facts for.
-const (
-	approvals  = "approvals"
-	codeOwners = "codeOwners"
-	approvers  = "from" // in which a name with a slash is a team
-)
-
-// unsupported refuses what no facts are collected for: it would wait for ever, or look as if it were enforced.
-func (u policyUse) unsupported(p *problems) bool {
-	if u.use.Policy != approvals {
-		return false
-	}
-	refused := false
-	if at, ok := u.params.lookup(codeOwners); ok && at.value == true {
-		p.add(at, "this version of boatlift does not read code owners yet, so approvals with codeOwners would wait for ever",
-			"leave codeOwners out and name people, as from: [alice, bob], or require code owners' reviews at the forge")
-		refused = true
-	}
-	if from, ok := u.params.lookup(approvers); ok {
-		for _, name := range from.items {
-			if s, isText := name.value.(string); isText && strings.Contains(s, "/") {
-				p.add(name, "this version of boatlift does not read teams yet, so approvals from "+shown(s)+" would never count",
-					"name people by their user names, as from: [alice, bob]")
-				refused = true
-			}
-		}
-	}
-	return refused
 }
 
 // lookup is get for a node that may be nil.

@@ -105,6 +105,11 @@ func (r *repoCheck) environment(e environment) promotion.Environment {
 		Platforms: r.platforms(e),
 	}
 	env.Images = r.images(e, env.Pin)
+	env.MergeMethod = e.MergeMethod.value
+	env.Reviewers = r.reviewers(e.Reviewers)
+	if env.EarlierApprovals = e.EarlierApprovals.value; e.EarlierApprovals.set && env.Merge != promotion.MergeApproved {
+		r.add(e.EarlierApprovals, "earlierApprovals belongs to merge: approved, and this is merge: "+string(env.Merge), "write merge: approved, or leave it out")
+	}
 	if e.Settle.set {
 		env.Settle = e.Settle.value
 		switch {
@@ -122,6 +127,42 @@ func (r *repoCheck) environment(e environment) promotion.Environment {
 	}
 	r.require.check(r.problems, e, env.Merge, env.Pin)
 	return env
+}
+
+var (
+	userPattern = regexp.MustCompile(`^@?[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_])?$`)
+	teamPattern = regexp.MustCompile(`^@?[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9._-]{1,200})+$`)
+)
+
+// reviewers reads who is asked for reviews.
+func (r *repoCheck) reviewers(file *reviewers) promotion.Reviewers {
+	var asked promotion.Reviewers
+	if file == nil {
+		return asked
+	}
+	const right = "write reviewers: {users: [alice], teams: [acme/ops]}"
+	if file.empty() {
+		r.add(file, "reviewers is empty", right+", or leave it out")
+	}
+	for _, u := range file.Users {
+		switch {
+		case !u.set:
+		case !userPattern.MatchString(u.value):
+			r.add(u, shown(u.value)+" is no user's name", right)
+		default:
+			asked.Users = append(asked.Users, strings.TrimPrefix(u.value, "@"))
+		}
+	}
+	for _, t := range file.Teams {
+		switch {
+		case !t.set:
+		case !teamPattern.MatchString(t.value):
+			r.add(t, shown(t.value)+" is no team: one is written with its organisation", right)
+		default:
+			asked.Teams = append(asked.Teams, strings.TrimPrefix(t.value, "@"))
+		}
+	}
+	return asked
 }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)

@@ -26,6 +26,16 @@ type environment struct {
 	MaxOpen  number      `json:"maxOpen,omitempty" eg:"maxOpen: 10" jsonschema:"minimum=0,maximum=1000,default=10" jsonschema_description:"How many pull requests may be open in the environment at once. 0: no limit."`
 
 	Platforms []text `json:"platforms,omitempty" eg:"platforms: [linux/amd64, linux/arm64]" jsonschema:"minItems=1" jsonschema_description:"The platforms that an image must be built for before it is proposed here: os/architecture. Default: any."`
+
+	EarlierApprovals boolean    `json:"earlierApprovals,omitempty" eg:"earlierApprovals: true" jsonschema:"default=false" jsonschema_description:"With merge: approved, whether approvals that were given before the gate turned green count too."`
+	MergeMethod      text       `json:"mergeMethod,omitempty" eg:"mergeMethod: squash" jsonschema:"enum=merge,enum=squash,enum=rebase" jsonschema_description:"How the bot merges. Default: the first of merge, squash and rebase that the repository allows."`
+	Reviewers        *reviewers `json:"reviewers,omitempty" eg:"reviewers: {users: [alice], teams: [acme/ops]}" jsonschema_description:"Who is asked for a review once nothing but approvals is missing. Default: whom the policies approvals name."`
+}
+
+type reviewers struct {
+	object
+	Users []text `json:"users,omitempty" eg:"users: [alice, bob]" jsonschema:"minItems=1" jsonschema_description:"People by their user names."`
+	Teams []text `json:"teams,omitempty" eg:"teams: [acme/ops]" jsonschema:"minItems=1" jsonschema_description:"Teams with their organisation."`
 }
 
 type rollout struct {

@@ -13,21 +13,31 @@ import (
 
 // SchemaRepo is the JSON Schema of .boatlift.yaml. It is made of the Go types that the file is read into, and of the policies that
 // ship with the bot.
-func SchemaRepo() ([]byte, error) {
-	return schema(repoFile{}, "Boatlift: the .boatlift.yaml of an infra repository")
-}
+func SchemaRepo() ([]byte, error) { return shippedSchema(SchemaRepoWith) }
 
 // SchemaBot is the JSON Schema of the bot's boatlift.yaml, made as SchemaRepo is.
-func SchemaBot() ([]byte, error) {
-	return schema(botFile{}, "Boatlift: the bot's own boatlift.yaml")
+func SchemaBot() ([]byte, error) { return shippedSchema(SchemaBotWith) }
+
+// SchemaRepoWith is SchemaRepo for other policies than those that ship with the bot.
+func SchemaRepoWith(policies []gate.Description) ([]byte, error) {
+	return schema(repoFile{}, "Boatlift: the .boatlift.yaml of an infra repository", policies)
 }
 
-func schema(shape any, title string) ([]byte, error) {
+// SchemaBotWith is SchemaBot for other policies than those that ship with the bot.
+func SchemaBotWith(policies []gate.Description) ([]byte, error) {
+	return schema(botFile{}, "Boatlift: the bot's own boatlift.yaml", policies)
+}
+
+func shippedSchema(of func([]gate.Description) ([]byte, error)) ([]byte, error) {
 	engine, err := gate.New()
 	if err != nil {
 		return nil, fmt.Errorf("read the policies: %w", err)
 	}
-	r := jsonschema.Reflector{Anonymous: true, DoNotReference: true, Mapper: mapper{policySchema(engine.Policies())}.schema}
+	return of(engine.Policies())
+}
+
+func schema(shape any, title string, policies []gate.Description) ([]byte, error) {
+	r := jsonschema.Reflector{Anonymous: true, DoNotReference: true, Mapper: mapper{policySchema(policies)}.schema}
 	s := r.Reflect(shape)
 	s.Title = title
 	text, err := json.MarshalIndent(s, "", "  ")
@@ -110,12 +120,6 @@ func policySchema(policies []gate.Description) *jsonschema.Schema {
 			s.Description = strings.TrimSpace(p.Description)
 			for _, v := range p.Values {
 				s.Enum = append(s.Enum, v)
-			}
-			switch {
-			case about.Name == approvals && p.Name == codeOwners:
-				s.Const = false
-			case about.Name == approvals && p.Name == approvers:
-				s.Items.Pattern = "^[^/]+$"
 			}
 			if p.Required {
 				params.Required = append(params.Required, p.Name)

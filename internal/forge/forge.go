@@ -217,8 +217,8 @@ type PullRequests interface {
 	AddLabels(ctx context.Context, repo Repository, number int, labels []string) error
 	// Comment says something on a pull request. The key makes it idempotent: a comment with the same key is left as it is.
 	Comment(ctx context.Context, repo Repository, number int, key, body string) error
-	// Merge merges exactly the head commit sha and returns the commit that base got. ErrStale: the head moved. ErrNotMergeable: a
-	// conflict, a required check or review is missing, or the repository forbids it.
+	// Merge merges exactly the head commit sha and returns the commit that base got. ErrQueued: base has a merge queue, and the pull request is
+	// in it now. ErrStale: the head moved. ErrNotMergeable: a conflict, a required check or review is missing, or the repository forbids it.
 	Merge(ctx context.Context, repo Repository, number int, sha, method string) (string, error)
 	// DeleteBranch deletes a branch; one that is gone already is no error.
 	DeleteBranch(ctx context.Context, repo Repository, branch string) error
@@ -248,6 +248,8 @@ type Forge interface {
 	Rollouts
 	Sources
 	Evidence
+	People
+	Queues
 }
 
 // Event is what a webhook of a forge boils down to: where to look again.

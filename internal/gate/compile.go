@@ -3,9 +3,11 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/env"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -24,6 +26,7 @@ type policy struct {
 	until    cel.Program // nil: no clock changes the ruling
 	say      map[State]cel.Program
 	detail   map[State]cel.Program
+	reads    map[string]bool // the names of all fields that its expressions look at, of facts, parameters and what they hold
 }
 
 type compiledRefusal struct {
@@ -112,6 +115,8 @@ func (c *compiler) compile(scope *cel.Env, r *reader, file *policyFile, p *polic
 		scope = extended
 	}
 	text, boolean := types.StringType, types.BoolType
+	r.reads, r.facts = map[string]bool{}, map[string]bool{}
+	defer func() { p.reads, p.Facts = r.reads, slices.Sorted(maps.Keys(r.facts)) }()
 	extend(paramsName, p.params.cel)
 	for _, refused := range file.refusals {
 		p.refusals = append(p.refusals, compiledRefusal{
@@ -175,6 +180,20 @@ func (c *compiler) typed(scope *cel.Env, r *reader, s *source) (cel.Program, *ce
 	if err != nil {
 		r.errs = append(r.errs, &FileError{r.file, s.line, s.column, err.Error()})
 		return nil, nil
+	}
+	for _, selected := range ast.MatchDescendants(ast.NavigateAST(checked.NativeRep()), ast.KindMatcher(ast.SelectKind)) {
+		field := selected.AsSelect()
+		r.reads[field.FieldName()] = true
+		if of := field.Operand(); of.Kind() == ast.IdentKind && of.AsIdent() == factsName {
+			r.facts[field.FieldName()] = true
+		}
+	}
+	if r.own {
+		at := FileError{File: r.file, Line: s.line, Column: s.column}
+		if s.block {
+			at.Line, at.Column = s.line+1, 0
+		}
+		return located{program, at}, checked.OutputType()
 	}
 	return program, checked.OutputType()
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,7 @@ type Description struct {
 	Shipped           bool        `json:"shipped,omitempty"`           // comes with the bot
 	SkippedOnRollback bool        `json:"skippedOnRollback,omitempty"` // allows every rollback
 	Parameters        []Parameter `json:"parameters,omitempty"`
+	Facts             []string    `json:"facts,omitempty"` // the names of those that its expressions look at, sorted
 	File              string      `json:"file"`
 }
 
@@ -40,8 +42,48 @@ func (e *UnknownPolicyError) Hint() string {
 	return "`boatlift policy explain` lists all policies"
 }
 
-// Explain describes a policy; the error is an *UnknownPolicyError.
+// BrokenPolicyError reports a policy that is not judged, because its file is wrong.
+type BrokenPolicyError struct {
+	Policy string
+	Cause  error // the first thing that is wrong: a *FileError
+}
+
+func (e *BrokenPolicyError) Error() string { return e.Policy + " cannot be judged: " + e.Cause.Error() }
+func (e *BrokenPolicyError) Unwrap() error { return e.Cause }
+
+// Hint tells what a person can do about it.
+func (e *BrokenPolicyError) Hint() string {
+	return "correct the policy's file, which `boatlift policy test` checks, and start the bot again"
+}
+
+// Permanent tells that judging again with the same file cannot help.
+func (e *BrokenPolicyError) Permanent() bool { return true }
+
+// Broken lists the policies that Load could not compile, by name.
+func (e *Engine) Broken() []*BrokenPolicyError {
+	var all []*BrokenPolicyError
+	for _, name := range e.names {
+		if wrong := e.broken[name]; wrong != nil {
+			all = append(all, wrong)
+		}
+	}
+	return all
+}
+
+// Reads tells whether any of the uses is of a policy whose expressions look at a field of this name: of the facts, or of what they hold.
+// Facts that nobody looks at need not be collected. A policy that is not known looks at nothing.
+func (e *Engine) Reads(uses []Use, field string) bool {
+	return slices.ContainsFunc(uses, func(use Use) bool {
+		p := e.policies[use.Policy]
+		return p != nil && p.reads[field]
+	})
+}
+
+// Explain describes a policy; the error is an *UnknownPolicyError or a *BrokenPolicyError.
 func (e *Engine) Explain(name string) (Description, error) {
+	if wrong := e.broken[name]; wrong != nil {
+		return Description{}, wrong
+	}
 	p, ok := e.policies[name]
 	if !ok {
 		return Description{}, &UnknownPolicyError{name, nearest(name, e.names)}
@@ -49,11 +91,13 @@ func (e *Engine) Explain(name string) (Description, error) {
 	return p.Description, nil
 }
 
-// Policies describes all policies, sorted by name. Its result must not be changed.
+// Policies describes all policies that can be judged, sorted by name. Its result must not be changed.
 func (e *Engine) Policies() []Description {
-	all := make([]Description, len(e.names))
-	for i, name := range e.names {
-		all[i] = e.policies[name].Description
+	all := make([]Description, 0, len(e.policies))
+	for _, name := range e.names {
+		if p := e.policies[name]; p != nil {
+			all = append(all, p.Description)
+		}
 	}
 	return all
 }
@@ -82,6 +126,12 @@ func (d Description) Text() string {
 			fmt.Fprintf(&b, ", default %v", p.Default)
 		}
 		fmt.Fprintf(&b, ")\n      %s\n", strings.Join(strings.Fields(p.Description), " "))
+	}
+	for i, name := range d.Facts {
+		if i == 0 {
+			b.WriteString("\nFacts that it looks at:\n")
+		}
+		fmt.Fprintf(&b, "  facts.%s\n      %s\n", name, factAbout(name))
 	}
 	var notes []string
 	if d.Builtin {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"reflect"
 	"slices"
@@ -41,7 +42,8 @@ const (
 // Engine judges by compiled policies. It is never changed after New, and safe for concurrent use.
 type Engine struct {
 	policies map[string]*policy
-	names    []string // sorted
+	broken   map[string]*BrokenPolicyError // policies that Load could not compile, by the name under which they would be used
+	names    []string                      // of both, sorted
 	schema   *schema
 	limit    uint64        // what one policy may cost
 	deadline time.Duration // what one verdict may take
@@ -54,43 +56,63 @@ func New(sources ...fs.FS) (*Engine, error) {
 }
 
 func newEngine(limit uint64, sources ...fs.FS) (*Engine, error) {
+	e, wrong, err := load(limit, sources...)
+	if err = errors.Join(append(wrong, err)...); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Load compiles as New does, and goes on where a policy of the sources is wrong: whatever uses that policy is denied, with the file and
+// the line that are wrong, and everything else is judged. A name that two files claim is used for neither. The problems are a
+// *FileError for each thing that is wrong; the error tells that a source cannot be read at all.
+func Load(sources ...fs.FS) (e *Engine, problems []error, err error) {
+	return load(costLimit, sources...)
+}
+
+func load(limit uint64, sources ...fs.FS) (*Engine, []error, error) {
 	adapter := types.NewEmptyRegistry()
 	schema, err := newSchema(adapter, Facts{})
 	if err != nil {
-		return nil, fmt.Errorf("read the shape of the facts: %w", err)
+		return nil, nil, fmt.Errorf("read the shape of the facts: %w", err)
 	}
 	funcs := newFunctions(adapter, &zones{})
 	c := &compiler{schema: schema, funcs: funcs, params: newParameterTypes(funcs), limit: limit}
-	e := &Engine{policies: map[string]*policy{}, schema: schema, limit: limit, deadline: deadline}
+	e := &Engine{policies: map[string]*policy{}, broken: map[string]*BrokenPolicyError{}, schema: schema, limit: limit, deadline: deadline}
 
 	var all []loaded
-	var errs []error
+	var problems []error
 	for i, source := range append([]fs.FS{policies.FS}, sources...) {
 		if i > 0 && isShipped(source) {
 			continue // they are there already
 		}
-		some, wrong := e.load(c, source, i == 0)
-		all, errs = append(all, some...), append(errs, wrong...)
+		some, wrong, err := e.load(c, source, i == 0)
+		if err != nil {
+			return nil, nil, err
+		}
+		all, problems = append(all, some...), append(problems, wrong...)
 	}
-	slices.Sort(e.names)
 	compiled := make([]*policy, len(all))
 	for i, l := range all {
 		compiled[i] = l.policy
 	}
 	env, err := c.environment(compiled)
 	if err != nil {
-		return nil, fmt.Errorf("prepare the language of policies: %w", err)
+		return nil, nil, fmt.Errorf("prepare the language of policies: %w", err)
 	}
 	for _, l := range all {
 		if len(l.reader.errs) == 0 {
 			c.compile(env, l.reader, l.file, l.policy)
 		}
-		errs = append(errs, l.reader.errs...)
+		problems = append(problems, l.reader.errs...)
+		if len(l.reader.errs) > 0 {
+			e.breaks(l.policy.Name, l.reader.errs[0])
+		}
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return e, nil
+	e.names = slices.Sorted(maps.Keys(e.policies))
+	e.names = append(e.names, slices.Collect(maps.Keys(e.broken))...)
+	slices.Sort(e.names)
+	return e, problems, nil
 }
 
 // loaded is a policy that was read, but not compiled yet.
@@ -101,37 +123,63 @@ type loaded struct {
 }
 
 // load reads the policies of a source and gives them their names.
-func (e *Engine) load(c *compiler, source fs.FS, shipped bool) (all []loaded, errs []error) {
+func (e *Engine) load(c *compiler, source fs.FS, shipped bool) (all []loaded, problems []error, err error) {
 	files, err := policyFiles(source)
 	if err != nil {
-		return nil, []error{fmt.Errorf("list policies: %w", err)}
+		return nil, nil, fmt.Errorf("list policies: %w", err)
 	}
 	for _, name := range files {
+		r := &reader{file: name, own: !shipped}
 		body, err := readBody(source, name)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("read policy: %w", err))
+			var known *FileError
+			if !errors.As(err, &known) {
+				known = &FileError{File: name, Reason: "it cannot be read: " + err.Error()}
+			}
+			problems = append(problems, known)
+			e.breaks(policyName(nil, name), known)
 			continue
 		}
-		r := &reader{file: name}
 		file := r.policy(body)
+		if file != nil && file.Builtin && !shipped {
+			r.errs = append(r.errs, &FileError{File: name, Reason: "only policies that ship with the bot can be built in"})
+		}
 		if file == nil || len(r.errs) > 0 {
-			errs = append(errs, r.errs...)
+			problems = append(problems, r.errs...)
+			e.breaks(policyName(file, name), r.errs[0])
 			continue
 		}
 		file.Shipped = shipped
-		if file.Builtin && !shipped {
-			errs = append(errs, &FileError{File: name, Reason: "only policies that ship with the bot can be built in"})
-		}
 		if other, taken := e.policies[file.Name]; taken {
-			errs = append(errs, &FileError{File: name, Reason: fmt.Sprintf("the name %q is taken by %s", file.Name, other.File)})
+			twice := &FileError{File: name, Reason: fmt.Sprintf("the name %q is taken by %s", file.Name, other.File)}
+			problems = append(problems, twice)
+			e.breaks(file.Name, twice)
 			continue
 		}
 		p := c.prepare(r, file)
 		e.policies[file.Name] = p
-		e.names = append(e.names, file.Name)
 		all = append(all, loaded{r, file, p})
 	}
-	return all, errs
+	return all, problems, nil
+}
+
+// policyName is the name under which a file's policy would be used: its own or, where it has none that could be one, the file's.
+func policyName(file *policyFile, name string) string {
+	if file != nil && policyNamePattern.MatchString(file.Name) {
+		return file.Name
+	}
+	return strings.TrimSuffix(name, path.Ext(name))
+}
+
+// breaks keeps a policy from being judged. The built-in ones stay whatever a file says.
+func (e *Engine) breaks(name string, why error) {
+	if p := e.policies[name]; p != nil && p.Builtin {
+		return
+	}
+	delete(e.policies, name)
+	if e.broken[name] == nil {
+		e.broken[name] = &BrokenPolicyError{name, why}
+	}
 }
 
 // isShipped tells whether the source is that of the policies which ship with the bot.
@@ -179,6 +227,9 @@ func (e *Engine) judgeUse(ctx context.Context, f Facts, facts ref.Val, use Use) 
 			ruling = Ruling{Policy: use.Policy, State: Deny, Say: "the policy could not be judged because of a mistake in the bot", Detail: "please report it"}
 		}
 	}()
+	if wrong := e.broken[use.Policy]; wrong != nil {
+		return Ruling{Policy: use.Policy, State: Deny, Say: sentence(wrong.Error()), Detail: wrong.Hint()}
+	}
 	p, params, errs := e.resolve(ctx, use)
 	if len(errs) > 0 {
 		return Ruling{
@@ -290,6 +341,13 @@ func evaluate[T ref.Val](ctx context.Context, run *run, program cel.Program) (re
 	if err := ctx.Err(); err != nil {
 		return result, err
 	}
+	if where, ok := program.(located); ok {
+		defer func() {
+			if err != nil {
+				err = &placedError{where.at, err}
+			}
+		}()
+	}
 	v, details, err := program.ContextEval(ctx, run.vars)
 	if err != nil {
 		return result, err
@@ -307,8 +365,26 @@ func evaluate[T ref.Val](ctx context.Context, run *run, program cel.Program) (re
 	return result, nil
 }
 
-// explain says in words for people why an evaluation failed.
+// located is an expression of a policy that does not ship with the bot. Where it fails it says where it stands.
+type located struct {
+	cel.Program
+	at FileError
+}
+
+type placedError struct {
+	at  FileError
+	err error
+}
+
+func (e *placedError) Error() string { return e.err.Error() }
+func (e *placedError) Unwrap() error { return e.err }
+
+// explain says in words for people why an evaluation failed, and of users' own policies where.
 func explain(err error) string {
+	var placed *placedError
+	if errors.As(err, &placed) {
+		return explain(placed.err) + " (" + placed.at.place() + ")"
+	}
 	var cancelled interpreter.EvalCancelledError
 	switch {
 	case errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded:

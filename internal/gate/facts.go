@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/image"
@@ -44,26 +46,47 @@ type Approval struct {
 	User      string    `json:"user"`
 	Approved  bool      `json:"approved"` // false: changes requested
 	At        time.Time `json:"at"`
-	OnHead    bool      `json:"onHead"`   // given on exactly the present head commit
-	CanWrite  bool      `json:"canWrite"` // the person may write to the repository
-	Teams     []string  `json:"teams,omitempty"`
-	CodeOwner bool      `json:"codeOwner,omitempty"`
-	Author    bool      `json:"author,omitempty"` // pushed to the branch or opened the pull request
+	OnHead    bool      `json:"onHead"`              // given on exactly the present head commit
+	CanWrite  bool      `json:"canWrite"`            // the person may write to the repository
+	Teams     []string  `json:"teams,omitempty"`     // those of the teams that policies or CODEOWNERS name to which the person belongs
+	CodeOwner bool      `json:"codeOwner,omitempty"` // owns a file that the pull request changes
+	Owns      []string  `json:"owns,omitempty"`      // the files of Facts.CodeOwners that the person owns
+	Author    bool      `json:"author,omitempty"`    // made or pushed a commit of the pull request, or opened it
 }
 
-// Facts are all that policies may look at. They are computed before any policy runs; a policy does no I/O.
+// Owned is a file that the pull request changes, and who owns it by the CODEOWNERS of the base branch.
+type Owned struct {
+	File   string   `json:"file"`
+	Owners []string `json:"owners"` // as CODEOWNERS writes them: @alice, @acme/ops, alice@acme.io; empty: the file has no owner
+}
+
+// Facts are all that policies may look at. They are computed before any policy runs; a policy does no I/O. Those that no policy of an
+// environment looks at may be left out.
 type Facts struct {
-	Now         time.Time         `json:"now"`
-	Environment string            `json:"environment"`
-	App         string            `json:"app"`
-	Changes     []Change          `json:"changes"`
-	After       []Upstream        `json:"after,omitempty"`
-	Approvals   []Approval        `json:"approvals,omitempty"`
-	Checks      map[string]string `json:"checks,omitempty"` // state of other checks and statuses on the head commit: success, failure, pending, …
-	Held        string            `json:"held,omitempty"`   // why the app is on hold in this environment; empty if it is not
-	OpenedAt    time.Time         `json:"openedAt,omitzero"`
-	GreenAt     time.Time         `json:"greenAt,omitzero"` // since when everything but approvals allows
-	OpenCount   int               `json:"openCount"`        // open pull requests of the bot in this environment
-	Rollback    bool              `json:"rollback,omitempty"`
-	Head        string            `json:"head,omitempty"`
+	Now          time.Time         `json:"now" about:"the moment of judging"`
+	Environment  string            `json:"environment" about:"the environment's name"`
+	App          string            `json:"app" about:"the app's name; empty where a pull request changes several"`
+	Changes      []Change          `json:"changes" about:"the images that move: image, fromTag, fromDigest, toTag, toDigest, pushedAt, downgrade"`
+	After        []Upstream        `json:"after,omitempty" about:"the environments before: environment, problem, unused, missing, runsSince, rollout, rolloutURL, pullRequest, verified, pending"`
+	Approvals    []Approval        `json:"approvals,omitempty" about:"each person's standing decision: user, approved, at, onHead, canWrite, teams, codeOwner, owns, author"`
+	CodeOwners   []Owned           `json:"codeOwners,omitempty" about:"the changed files and their owners by the CODEOWNERS of the base branch: file, owners"`
+	OwnersUnread string            `json:"ownersUnread,omitempty" about:"why CODEOWNERS cannot be read; empty if it can"`
+	TeamsUnread  map[string]string `json:"teamsUnread,omitempty" about:"teams whose members cannot be read, as acme/ops, and why"`
+	Checks       map[string]string `json:"checks,omitempty" about:"other checks and statuses on the head commit: name to success, failure, pending, neutral, skipped"`
+	Held         string            `json:"held,omitempty" about:"why the app is on hold here; empty if it is not"`
+	OpenedAt     time.Time         `json:"openedAt,omitzero" about:"when the pull request was opened"`
+	GreenAt      time.Time         `json:"greenAt,omitzero" about:"since when everything but approvals allows"`
+	OpenCount    int               `json:"openCount" about:"how many pull requests of the bot are open in the environment"`
+	Rollback     bool              `json:"rollback,omitempty" about:"whether it brings back what ran here before"`
+	Head         string            `json:"head,omitempty" about:"the head commit"`
+}
+
+// factAbout says for people what a fact is.
+func factAbout(name string) string {
+	for field := range reflect.TypeFor[Facts]().Fields() {
+		if tag, _, _ := strings.Cut(field.Tag.Get("json"), ","); tag == name {
+			return field.Tag.Get("about")
+		}
+	}
+	return ""
 }

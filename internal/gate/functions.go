@@ -145,8 +145,7 @@ func (f *functions) distinct(args ...ref.Val) ref.Val {
 
 // handle makes names of people and teams comparable: lower case, without a leading @ or a trailing /.
 func (f *functions) handle(args ...ref.Val) ref.Val {
-	s := strings.TrimPrefix(string(args[0].(types.String)), "@")
-	return types.String(strings.ToLower(strings.TrimSuffix(s, "/")))
+	return types.String(Handle(string(args[0].(types.String))))
 }
 
 // short cuts a digest to its first twelve hexadecimal digits.

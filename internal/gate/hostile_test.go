@@ -24,10 +24,10 @@ func TestHostilePolicies(t *testing.T) {
 		items[i] = strings.Repeat("a", 300)
 	}
 	for _, tt := range []struct{ policy, want string }{
-		{"nested", "nested could not be judged: it takes more work than a policy may do"},
-		{"doubling", "doubling could not be judged: it takes more work than a policy may do"},
-		{"pattern", "pattern could not be judged: it takes more work than a policy may do"},
-		{"long-joins", "long-joins could not be judged: join would write more than 65536 bytes"},
+		{"nested", "nested could not be judged: it takes more work than a policy may do (nested.yaml:6)"},
+		{"doubling", "doubling could not be judged: it takes more work than a policy may do (doubling.yaml:24:8)"},
+		{"pattern", "pattern could not be judged: it takes more work than a policy may do (pattern.yaml:6)"},
+		{"long-joins", "long-joins could not be judged: join would write more than 65536 bytes (long-joins.yaml:5:8)"},
 	} {
 		use := Use{Policy: tt.policy}
 		if tt.policy != "doubling" {

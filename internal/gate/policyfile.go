@@ -20,14 +20,17 @@ type FileError struct {
 	Reason       string
 }
 
-func (e *FileError) Error() string {
+func (e *FileError) Error() string { return e.place() + ": " + e.Reason }
+
+// place is where it is wrong: soak.yaml:4:8.
+func (e *FileError) place() string {
 	switch {
 	case e.Line == 0:
-		return e.File + ": " + e.Reason
+		return e.File
 	case e.Column == 0:
-		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Reason)
+		return fmt.Sprintf("%s:%d", e.File, e.Line)
 	}
-	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Reason)
+	return fmt.Sprintf("%s:%d:%d", e.File, e.Line, e.Column)
 }
 
 // Permanent tells that reading the same file again cannot help.
@@ -74,8 +77,10 @@ const maxPolicyFile = 64 << 10
 
 // reader reads one YAML file strictly and collects everything that is wrong with it.
 type reader struct {
-	file string
-	errs []error
+	file         string
+	own          bool // it does not ship with the bot
+	errs         []error
+	reads, facts map[string]bool // which fields the expressions compiled so far look at, and which facts
 }
 
 func (r *reader) fail(node ast.Node, format string, args ...any) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/google/cel-go/common/types"
 )
@@ -45,10 +46,13 @@ func (e *UseError) Permanent() bool { return true }
 
 // Check tells what is wrong with policies as a configuration file uses them, before anything is judged: unknown policies, and
 // parameters that are unknown, wrong or missing. Each error is a *UseError, in the order of the uses. Judge denies what Check
-// refuses.
+// refuses. Uses of a policy that Load found broken are let through: the policy denies, with what is wrong in its own file.
 func (e *Engine) Check(uses []Use) []error {
 	var errs []error
 	for i, use := range uses {
+		if e.broken[use.Policy] != nil {
+			continue // the file that uses it is not what is wrong
+		}
 		_, _, wrong := e.resolve(context.Background(), use)
 		for _, w := range wrong {
 			w.Index = i
@@ -119,6 +123,33 @@ func (e *Engine) resolve(ctx context.Context, use Use) (*policy, *object, []*Use
 		return nil, nil, errs
 	}
 	return p, params, nil
+}
+
+// Approvers are the people and teams that uses name as those who approve, in lower case and without @: the texts of a list parameter called
+// from. A team is written with a slash.
+func Approvers(uses []Use) (users, teams []string) {
+	for _, use := range uses {
+		list, _ := use.Parameters["from"].([]any)
+		for _, item := range list {
+			name, ok := item.(string)
+			if !ok {
+				continue
+			}
+			known := &users
+			if strings.Contains(name, "/") {
+				known = &teams
+			}
+			if name = Handle(name); name != "" && !slices.Contains(*known, name) {
+				*known = append(*known, name)
+			}
+		}
+	}
+	return users, teams
+}
+
+// Handle makes names of people and teams comparable, as the function of policies does: lower case, without a leading @ or a trailing /.
+func Handle(name string) string {
+	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(name, "@"), "/"))
 }
 
 // Stricter joins the policies that the organisation requires with those of a repository. All of them are judged, the

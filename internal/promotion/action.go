@@ -78,24 +78,32 @@ type ShowOther struct {
 	Shown   string // what to remember
 }
 
+// AskReviewers asks for reviews of the head commit. The promotion's Asked, AskedAt and AskedFor are the new ones.
+type AskReviewers struct {
+	Promotion Promotion
+	Reviewers Reviewers
+}
+
 // Merge merges exactly the head commit that gate and approvals saw.
 type Merge struct {
 	Promotion Promotion
 	Head      string
+	Method    string // merge, squash or rebase; empty: what the repository allows
 }
 
-func (a OpenPull) about() string  { return a.Promotion.ID }
-func (a Rebuild) about() string   { return a.Promotion.ID }
-func (a Reopen) about() string    { return a.Promotion.ID }
-func (a Close) about() string     { return a.Promotion.ID }
-func (a Record) about() string    { return a.Promotion.ID }
-func (a Reject) about() string    { return a.Promotion.ID }
-func (a Lift) about() string      { return a.Promotion.ID }
-func (a AddHold) about() string   { return a.Hold.Environment }
-func (a LiftHold) about() string  { return a.Promotion.ID }
-func (a ShowGate) about() string  { return a.Promotion.ID }
-func (a ShowOther) about() string { return a.Head }
-func (a Merge) about() string     { return a.Promotion.ID }
+func (a OpenPull) about() string     { return a.Promotion.ID }
+func (a Rebuild) about() string      { return a.Promotion.ID }
+func (a Reopen) about() string       { return a.Promotion.ID }
+func (a Close) about() string        { return a.Promotion.ID }
+func (a Record) about() string       { return a.Promotion.ID }
+func (a Reject) about() string       { return a.Promotion.ID }
+func (a Lift) about() string         { return a.Promotion.ID }
+func (a AddHold) about() string      { return a.Hold.Environment }
+func (a LiftHold) about() string     { return a.Promotion.ID }
+func (a ShowGate) about() string     { return a.Promotion.ID }
+func (a ShowOther) about() string    { return a.Head }
+func (a AskReviewers) about() string { return a.Promotion.ID }
+func (a Merge) about() string        { return a.Promotion.ID }
 
 // Decision is what Plan answers.
 type Decision struct {

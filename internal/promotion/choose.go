@@ -154,7 +154,8 @@ func (p *planner) facts(env Environment, pr *Promotion) gate.Facts {
 		}
 	}
 	if pull, ok := p.w.Pulls[pr.PullRequest]; ok && pr.PullRequest != 0 {
-		f.Approvals, f.Checks, f.Head = pull.Approvals, pull.Checks, pull.Head
+		f.Checks, f.Head = pull.Checks, pull.Head
+		pull.into(&f)
 	}
 	return f
 }

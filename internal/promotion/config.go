@@ -99,7 +99,18 @@ type Environment struct {
 	MaxOpen  int // 0: no limit
 	// Platforms are those that an image must be built for before it is proposed: linux/amd64. Empty: any.
 	Platforms []string
+
+	// EarlierApprovals lets MergeApproved count approvals that were given before the gate turned green.
+	EarlierApprovals bool
+	MergeMethod      string    // merge, squash or rebase; empty: what the repository allows
+	Reviewers        Reviewers // who is asked when nothing but approvals is missing; empty: who the approvals policies name
 }
+
+// Reviewers are people, and teams as acme/ops.
+type Reviewers struct{ Users, Teams []string }
+
+// None tells that nobody is named.
+func (r Reviewers) None() bool { return len(r.Users)+len(r.Teams) == 0 }
 
 // Contains tells whether a file lies in the environment's subtree.
 func (e Environment) Contains(file string) bool {

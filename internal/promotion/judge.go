@@ -1,6 +1,8 @@
 package promotion
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/gate"
@@ -29,7 +31,7 @@ func (p *planner) shown(pr *Promotion, v gate.Verdict) {
 	case !allButApprovals(v):
 		pr.GreenAt = time.Time{}
 	case pr.GreenAt.IsZero():
-		pr.GreenAt = p.w.Now
+		pr.GreenAt = p.w.Now.Truncate(time.Second) // forges tell whole seconds of reviews
 	}
 }
 
@@ -63,8 +65,12 @@ func (p *planner) judge(env Environment, active []*Promotion) {
 			pr.GateHead = pull.Head
 			p.do(ShowGate{Promotion: *pr, Verdict: v})
 		}
-		if !waits && p.mayMerge(env, pr, pull, v) {
-			p.do(Merge{Promotion: *pr, Head: pull.Head})
+		if waits {
+			continue
+		}
+		p.askReviewers(env, pr, pull, v)
+		if p.mayMerge(env, pr, pull, v) {
+			p.do(Merge{Promotion: *pr, Head: pull.Head, Method: env.MergeMethod})
 		}
 	}
 }
@@ -78,23 +84,52 @@ func (p *planner) mayMerge(env Environment, pr *Promotion, pull Pull, v gate.Ver
 	case MergeAuto:
 		return true
 	case MergeApproved:
-		return approvedSince(pull.Approvals, pr)
+		return p.w.Judge(p.facts(env, pr), p.approving(env)).State == gate.Allow
 	default:
 		return false
 	}
 }
 
-// approvedSince tells whether a person approved exactly this head after everything else had turned green, and nobody objects.
-func approvedSince(approvals []gate.Approval, pr *Promotion) bool {
-	approved := false
-	for _, a := range approvals {
-		if !a.CanWrite || a.Author {
+// approvalsPolicy is the policy that waits for people. It ships with the bot.
+const approvalsPolicy = "approvals"
+
+// approving are the policies by which a review merges: those of the environment, of which the ones that wait for people only count what was
+// given since nothing else was missing. Where none waits for people, one person has to approve.
+func (p *planner) approving(env Environment) []gate.Use {
+	uses := p.policies(env)
+	if !slices.ContainsFunc(uses, func(u gate.Use) bool { return u.Policy == approvalsPolicy }) {
+		uses = append(uses, gate.Use{Policy: approvalsPolicy})
+	}
+	if env.EarlierApprovals {
+		return uses
+	}
+	for i, u := range uses {
+		if u.Policy != approvalsPolicy {
 			continue
 		}
-		if !a.Approved {
-			return false
+		parameters := maps.Clone(u.Parameters)
+		if parameters == nil {
+			parameters = map[string]any{}
 		}
-		approved = approved || (a.OnHead && !pr.GreenAt.IsZero() && !a.At.Before(pr.GreenAt))
+		parameters["afterGreen"] = true
+		uses[i].Parameters = parameters
 	}
-	return approved
+	return uses
+}
+
+// askReviewers asks for reviews of a head once nothing but approvals is missing, and not where the bot merges without any.
+func (p *planner) askReviewers(env Environment, pr *Promotion, pull Pull, v gate.Verdict) {
+	waits := v.State != gate.Allow
+	if p.w.Paused != "" || pr.AskedFor == pull.Head || pr.Modified || pull.Draft || !allButApprovals(v) || !waits && env.Merge == MergeAuto {
+		return
+	}
+	reviewers := env.Reviewers
+	if reviewers.None() && (waits || env.Merge == MergeApproved) {
+		reviewers.Users, reviewers.Teams = gate.Approvers(p.policies(env))
+	}
+	if reviewers.None() {
+		return
+	}
+	pr.Asked, pr.AskedAt, pr.AskedFor = slices.Concat(reviewers.Users, reviewers.Teams), p.w.Now, pull.Head
+	p.do(AskReviewers{Promotion: *pr, Reviewers: reviewers})
 }

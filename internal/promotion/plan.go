@@ -362,8 +362,9 @@ func (p *planner) judgeOther(o Other) gate.Verdict {
 		changes := slices.Clone(o.Changes[name])
 		facts := gate.Facts{
 			Now: p.w.Now, Environment: name, Changes: changes, After: p.after(env, changes), Head: o.Head,
-			OpenCount: p.countActive(name), Approvals: o.Approvals, Checks: o.Checks,
+			OpenCount: p.countActive(name), Checks: o.Checks,
 		}
+		o.into(&facts)
 		for i, c := range changes {
 			changes[i].Downgrade = p.downgrades(env, Change{Image: c.Image, Tag: c.ToTag, Digest: c.ToDigest})
 			changes[i].PushedAt = p.seen(c.Image, c.ToTag, c.ToDigest).First

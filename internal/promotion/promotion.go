@@ -148,6 +148,9 @@ type Promotion struct {
 	ToClose      bool          `json:"toClose,omitempty"`      // it has ended, and its pull request has yet to be closed
 	ToDelete     bool          `json:"toDelete,omitempty"`     // it has ended, and its branch has yet to be deleted
 	Gate         *gate.Verdict `json:"gate,omitempty"`         // as last shown
+	Asked        []string      `json:"asked,omitempty"`        // who was asked for a review when nothing but approvals was missing
+	AskedAt      time.Time     `json:"askedAt,omitzero"`       // and when
+	AskedFor     string        `json:"askedFor,omitempty"`     // and of which head commit
 	GateHead     string        `json:"gateHead,omitempty"`     // the head commit it was shown on
 	GreenAt      time.Time     `json:"greenAt,omitzero"`       // since when all but approvals allow, without a break
 	Page         string        `json:"page,omitempty"`         // tells what its pull request's body last said from what it should say

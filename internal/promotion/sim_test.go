@@ -266,6 +266,8 @@ func (s *sim) carryOut(r *simRepo, a Action, step func() bool) bool {
 	case ShowGate:
 		r.pulls[a.Promotion.PullRequest].shown = a.Verdict.State
 		r.save(a.Promotion)
+	case AskReviewers:
+		r.save(a.Promotion)
 	case Rebuild:
 		pull := r.pulls[a.Promotion.PullRequest]
 		pull.base, pull.Conflicting, pull.Head = r.head, false, pull.Head+"'"

@@ -104,8 +104,21 @@ type Pull struct {
 	MergedBy    Person
 	MergedAt    time.Time
 	MergeCommit string
-	Approvals   []gate.Approval
-	Checks      map[string]string
+	Reviewing
+	Checks map[string]string
+}
+
+// Reviewing is what people said of a pull request, and what is needed to tell whose word counts. It is empty where no policy asks.
+type Reviewing struct {
+	Approvals    []gate.Approval
+	CodeOwners   []gate.Owned
+	OwnersUnread string            // why CODEOWNERS cannot be read
+	TeamsUnread  map[string]string // teams whose members cannot be read, and why
+}
+
+// into puts it into the facts.
+func (r Reviewing) into(f *gate.Facts) {
+	f.Approvals, f.CodeOwners, f.OwnersUnread, f.TeamsUnread = r.Approvals, r.CodeOwners, r.OwnersUnread, r.TeamsUnread
 }
 
 // Other is an open pull request that is judged by what it changes: somebody else's, or one of the bot's whose head is not the bot's any
@@ -115,7 +128,7 @@ type Other struct {
 	Head      string
 	Shown     string                   // what the bot's check on this head last showed; empty if nothing yet
 	Changes   map[string][]gate.Change // image changes by environment; empty if it touches none
-	Approvals []gate.Approval          // where a policy asks for them
 	Checks    map[string]string        // checks and statuses of others on the head, where a policy asks for them
+	Reviewing                          // where a policy asks for it
 	Problem   string                   // why its changes could not be read
 }

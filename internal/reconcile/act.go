@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -93,6 +94,10 @@ func promotionOf(a promotion.Action) (promotion.Promotion, bool) {
 		return a.Promotion, true
 	case promotion.Merge:
 		return a.Promotion, true
+	case promotion.AskReviewers:
+		pr := a.Promotion
+		pr.Asked, pr.AskedAt, pr.AskedFor = nil, time.Time{}, "" // asked at the next try
+		return pr, true
 	case promotion.ShowGate:
 		pr := a.Promotion
 		pr.GateHead = "" // not shown: it is shown at the next try
@@ -236,7 +241,7 @@ func (t *turn) mayDelete(pr promotion.Promotion) bool {
 
 // merge merges exactly what gate and approvals saw. What became of it the next turn sees.
 func (t *turn) merge(ctx context.Context, a promotion.Merge) (merged bool, err error) {
-	_, err = t.forge.Merge(ctx, t.repo, a.Promotion.PullRequest, a.Head, t.repo.MergeMethod)
+	_, err = t.forge.Merge(ctx, t.repo, a.Promotion.PullRequest, a.Head, cmp.Or(a.Method, t.repo.MergeMethod))
 	if errors.Is(err, forge.ErrStale) {
 		t.wakeLater(5 * time.Second) // a list that lags behind told of a head that is not there any more
 		return false, nil
@@ -287,6 +292,8 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 		return t.save(ctx, pr, "", "", nil)
 	case promotion.ShowOther:
 		return t.showOther(ctx, a)
+	case promotion.AskReviewers:
+		return t.askReviewers(ctx, a)
 	default:
 		return fmt.Errorf("a fault in the program: nobody carries out %T", a)
 	}

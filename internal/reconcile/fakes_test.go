@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"testing/fstest"
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
@@ -264,4 +265,21 @@ func refusing(method string) forgetest.Fault {
 
 func callsOf(w *world, method string) []forgetest.Call {
 	return slices.DeleteFunc(w.mem.Calls(), func(c forgetest.Call) bool { return c.Method != method })
+}
+
+// ownPolicies is a folder of an organisation's policies.
+func ownPolicies() fstest.MapFS {
+	return fstest.MapFS{"signed-off.yaml": {Data: []byte(`name: signed-off
+title: Signed off by an owner
+description: |
+  Waits for an owner.
+let:
+  who: facts.approvals.filter(a, a.approved && a.onHead && a.codeOwner).map(a, a.user)
+allow: size(who) > 0
+say:
+  allow: |
+    "signed off by " + who.text()
+  wait: |
+    "nobody signed it off"
+`)}}
 }

@@ -62,17 +62,18 @@ func (t *turn) observeOther(ctx context.Context, o *promotion.Other) error {
 	if err := t.changesOf(ctx, o, files); err != nil {
 		return fmt.Errorf("read its kustomizations: %w", err)
 	}
-	for name := range o.Changes {
-		if o.Approvals == nil && t.asksForApprovals(name) {
-			if o.Approvals, err = t.approvals(ctx, o.Number, o.Head, t.openPulls[o.Number].Author); err != nil {
-				return err
-			}
+	environments := sortedKeys(o.Changes)
+	if slices.ContainsFunc(environments, t.asksForApprovals) {
+		o.Reviewing, err = t.reviewing(ctx, review{
+			number: o.Number, head: o.Head, author: t.openPulls[o.Number].Author, environments: environments, files: files, tooMany: more,
+		})
+		if err != nil {
+			return err
 		}
-		if o.Checks == nil && t.asksForChecks(name) {
-			if o.Checks, err = t.checksOf(ctx, o.Head); err != nil {
-				return err
-			}
-		}
+	}
+	if slices.ContainsFunc(environments, t.asksForChecks) {
+		o.Checks, err = t.checksOf(ctx, o.Head)
+		return err
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
-	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/gitrepo"
 	"github.com/boatlift/boatlift/internal/promotion"
 )
@@ -168,7 +167,9 @@ func (t *turn) observePull(ctx context.Context, pr *promotion.Promotion, listed 
 	default:
 		pull.Foreign, err = t.foreign(ctx, pr, full.HeadSHA)
 		if err == nil && !pull.Foreign && t.asksForApprovals(pr.Release.Environment) {
-			pull.Approvals, err = t.approvals(ctx, full.Number, full.HeadSHA, full.Author)
+			pull.Reviewing, err = t.reviewing(ctx, review{
+				number: full.Number, head: full.HeadSHA, author: full.Author, environments: []string{pr.Release.Environment}, files: pr.Files,
+			})
 		}
 		if err == nil && !pull.Foreign && t.asksForChecks(pr.Release.Environment) {
 			pull.Checks, err = t.checksOf(ctx, full.HeadSHA)
@@ -236,56 +237,4 @@ func (t *turn) foreign(ctx context.Context, pr *promotion.Promotion, head string
 	}
 	pr.Head, pr.Base = head, string(commit.Parents[0])
 	return false, nil
-}
-
-// asksForApprovals tells whether anything in an environment waits for people to approve.
-func (t *turn) asksForApprovals(environment string) bool {
-	env, ok := t.world.Config.Environment(environment)
-	return ok && (env.Merge == promotion.MergeApproved || t.judgedBy(env, "approvals"))
-}
-
-// asksForChecks tells whether anything in an environment waits for checks of others on the head commit.
-func (t *turn) asksForChecks(environment string) bool {
-	env, ok := t.world.Config.Environment(environment)
-	return ok && t.judgedBy(env, "checks")
-}
-
-// judgedBy tells whether a policy is judged in an environment.
-func (t *turn) judgedBy(env promotion.Environment, policy string) bool {
-	return slices.ContainsFunc(slices.Concat(t.r.Require, env.Policies), func(u gate.Use) bool { return u.Policy == policy })
-}
-
-// approvals reads the newest decision of each person about a pull request.
-func (t *turn) approvals(ctx context.Context, number int, head string, author forge.Actor) ([]gate.Approval, error) {
-	reviews, err := t.forge.Reviews(ctx, t.repo, number)
-	if err != nil {
-		return nil, fmt.Errorf("read the reviews: %w", err)
-	}
-	latest := map[string]forge.Review{}
-	var order []string
-	for _, review := range reviews {
-		if review.State == forge.Commented || review.User.Bot || review.User.Self {
-			continue
-		}
-		if _, seen := latest[review.User.Login]; !seen {
-			order = append(order, review.User.Login)
-		}
-		latest[review.User.Login] = review
-	}
-	var all []gate.Approval
-	for _, login := range order {
-		review := latest[login]
-		if review.State == forge.Dismissed {
-			continue
-		}
-		person, err := t.person(ctx, review.User)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, gate.Approval{
-			User: login, Approved: review.State == forge.Approved, At: review.At, OnHead: review.CommitSHA == head, CanWrite: person.CanWrite,
-			Author: author.Login == login,
-		})
-	}
-	return all, nil
 }

@@ -203,6 +203,7 @@ func TestNewWantsAllItsParts(t *testing.T) {
 
 type nobody struct{}
 
+func (nobody) Reads([]gate.Use, string) bool                              { return false }
 func (nobody) Judge(context.Context, gate.Facts, []gate.Use) gate.Verdict { return gate.Verdict{} }
 
 func TestTheManifestsThatChangeAreShown(t *testing.T) {

@@ -45,6 +45,7 @@ type turn struct {
 	places      map[string][]place             // where the digests of an environment's releases may run, by environment
 	lookups     int                            // releases whose commits this turn looked up
 	permissions map[string]forge.Permission
+	owners      *ownerFile                   // nil: not read yet
 	said        map[image.Digest]image.Facts // what images say about themselves, as far as it was asked and is known
 	wakes       []time.Time
 }

@@ -28,6 +28,8 @@ type Registry interface {
 // Judge evaluates policies. Package gate's engine is one.
 type Judge interface {
 	Judge(ctx context.Context, facts gate.Facts, uses []gate.Use) gate.Verdict
+	// Reads tells whether any of the uses looks at a fact, or a field of one, of this name. What nobody looks at is not asked for.
+	Reads(uses []gate.Use, field string) bool
 }
 
 // Options are what a Reconciler is made of. All are needed unless a default is named.
@@ -62,6 +64,7 @@ type Reconciler struct {
 	edits     edits
 
 	owner string
+	teams teams
 	swept sync.Map // names of the forges that were swept once
 }
 

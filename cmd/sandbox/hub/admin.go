@@ -40,7 +40,7 @@ type adminRequest struct {
 //	POST /sandbox/repos/{owner}/{repo}/push                      {person, branch, message, files}
 //	POST /sandbox/repos/{owner}/{repo}/pulls                     {person, title, body, head, base}
 //	GET  /sandbox/repos/{owner}/{repo}/pulls
-//	POST /sandbox/repos/{owner}/{repo}/pulls/{n}/{review|merge|close|reopen|comment}
+//	POST /sandbox/repos/{owner}/{repo}/pulls/{n}/{review|merge|enqueue|dequeue|close|reopen|comment}
 //	POST /sandbox/repos/{owner}/{repo}/statuses                  {person, sha, context, state}
 //	POST /sandbox/repos/{owner}/{repo}/checks                    {app, sha, name, state}
 //	POST /sandbox/repos/{owner}/{repo}/rollouts/{fail|hang|release}  {environment}
@@ -152,8 +152,15 @@ func (h *Hub) actOnPull(ctx context.Context, fullName string, number int, what s
 	case "review":
 		return nil, h.Review(fullName, number, in.Person, in.Kind, in.Body)
 	case "merge":
+		if queued, err := h.hasQueue(fullName); err != nil || queued { // the button says "merge when ready" then
+			return nil, errors.Join(err, h.EnqueuePull(ctx, fullName, number, in.Person))
+		}
 		sha, err := h.MergePull(ctx, fullName, number, in.Person, in.Method, in.SHA)
 		return obj{"sha": sha}, err
+	case "enqueue":
+		return nil, h.EnqueuePull(ctx, fullName, number, in.Person)
+	case "dequeue":
+		return nil, h.DequeuePull(fullName, number, in.Person)
 	case "close":
 		return nil, h.ClosePull(ctx, fullName, number, in.Person)
 	case "reopen":

@@ -41,16 +41,24 @@ type token struct {
 }
 
 // appPermissions are what the app was granted: the least set that the bot needs.
-func appPermissions() map[string]string {
+func (h *Hub) appPermissions() map[string]string {
+	granted := allPermissions()
+	for _, name := range h.opts.Without {
+		delete(granted, name)
+	}
+	return granted
+}
+
+func allPermissions() map[string]string {
 	return map[string]string{
 		"metadata": "read", "contents": "write", "pull_requests": "write", "issues": "write", "checks": "write",
-		"statuses": "write", "deployments": "write", "actions": "read",
+		"statuses": "write", "deployments": "write", "actions": "read", "members": "read", "merge_queues": "read",
 	}
 }
 
 func appEvents() []string {
 	return []string{
-		"check_run", "deployment", "deployment_status", "issue_comment", "pull_request", "pull_request_review", "push", "repository", "status",
+		"check_run", "deployment", "deployment_status", "issue_comment", "merge_group", "pull_request", "pull_request_review", "push", "repository", "status",
 		"workflow_run",
 	}
 }
@@ -180,7 +188,7 @@ func (h *Hub) InstallationToken(owner string) (string, error) {
 // mintLocked makes an installation token, narrowed where asked. The long form is GitHub's newer one: ghs_, the app's id, a JWT.
 func (h *Hub) mintLocked(inst *installation, repos map[int64]bool, permissions map[string]string, long bool) (*token, error) {
 	if permissions == nil {
-		permissions = appPermissions()
+		permissions = h.appPermissions()
 	}
 	t := &token{installation: inst, repos: repos, permissions: permissions, expires: h.stamp().Add(tokenLife)}
 	if long {

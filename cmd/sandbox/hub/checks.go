@@ -91,6 +91,7 @@ func (h *Hub) createCheckLocked(r *repo, app checkApp, by *account, in checkInpu
 	if check.status == "completed" {
 		h.emitLocked(event{kind: checkRunEvent, action: "completed", repo: r, actor: by, check: check})
 	}
+	h.checkedLocked(r)
 	return check, nil
 }
 
@@ -126,7 +127,15 @@ func (h *Hub) updateCheckLocked(r *repo, id int64, in checkInput) (*checkRun, er
 	if check.status == "completed" && before != "completed" {
 		h.emitLocked(event{kind: checkRunEvent, action: "completed", repo: r, actor: h.bot, check: check})
 	}
+	h.checkedLocked(r)
 	return check, nil
+}
+
+// checkedLocked lets a merge queue that may have waited for a check go on.
+func (h *Hub) checkedLocked(r *repo) {
+	if len(r.queue) > 0 {
+		h.kickQueueLocked(h.ctx, r)
+	}
 }
 
 func (h *Hub) applyCheckLocked(check *checkRun, in checkInput) {
@@ -225,6 +234,7 @@ func (h *Hub) statusLocked(r *repo, by *account, in Status, commit *commitInfo) 
 	}
 	r.statuses[in.SHA] = append(r.statuses[in.SHA], status)
 	h.emitLocked(event{kind: statusEvent, repo: r, actor: by, status: status, commits: []*commitInfo{commit}})
+	h.checkedLocked(r)
 	return status, nil
 }
 

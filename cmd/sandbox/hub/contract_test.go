@@ -41,6 +41,7 @@ var (
 	_ forgetest.HTTPLimiter = (*harness)(nil)
 	_ forgetest.TokenKeeper = (*harness)(nil)
 	_ forgetest.GitServer   = (*harness)(nil)
+	_ forgetest.Queuer      = (*harness)(nil)
 )
 
 func newHarness(t testing.TB, opts hub.Options) *harness {
@@ -169,6 +170,42 @@ func (h *harness) Commit(t testing.TB, repo forge.RepoID, branch string, files m
 	must(t, err)
 	return sha
 }
+
+func (h *harness) CommitAs(t testing.TB, repo forge.RepoID, login, branch string, files map[string]string) string {
+	changed := map[string][]byte{}
+	for path, content := range files {
+		changed[path] = []byte(content)
+	}
+	sha, err := h.hub.Push(t.Context(), h.name(t, repo), hub.Commit{Person: login, Branch: branch, Message: "change", Files: changed})
+	must(t, err)
+	return sha
+}
+
+func (h *harness) Team(_ testing.TB, _ forge.RepoID, team string, members ...string) {
+	h.hub.SetTeam(team, members...)
+}
+
+func (h *harness) Requested(t testing.TB, repo forge.RepoID, number int) []string {
+	asked, err := h.hub.Requested(h.name(t, repo), number)
+	must(t, err)
+	return asked
+}
+
+func (h *harness) RequireQueue(t testing.TB, repo forge.RepoID, _, check string) {
+	must(t, h.hub.SetProtection(h.name(t, repo), &hub.Protection{
+		Checks: []hub.RequiredCheck{{Context: check, AppID: h.hub.AppID()}}, MergeQueue: true,
+	}))
+}
+
+func (h *harness) Enqueue(t testing.TB, repo forge.RepoID, login string, number int) {
+	must(t, h.hub.EnqueuePull(t.Context(), h.name(t, repo), number, login))
+}
+
+func (h *harness) Dequeue(t testing.TB, repo forge.RepoID, login string, number int) {
+	must(t, h.hub.DequeuePull(h.name(t, repo), number, login))
+}
+
+func (h *harness) Process(t testing.TB, _ forge.RepoID, _ string) { h.Settle(t) }
 
 func (h *harness) BranchHead(t testing.TB, repo forge.RepoID, branch string) (string, bool) {
 	sha, err := h.hub.Head(h.name(t, repo), branch)

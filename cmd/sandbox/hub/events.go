@@ -14,6 +14,7 @@ const (
 	installationEvent      eventKind = "installation"
 	installationReposEvent eventKind = "installation_repositories"
 	repositoryEvent        eventKind = "repository"
+	mergeGroupEvent        eventKind = "merge_group"
 	pingEvent              eventKind = "ping"
 	commentEvent           eventKind = "issue_comment"
 	workflowRunEvent       eventKind = "workflow_run"
@@ -36,8 +37,11 @@ type event struct {
 	comment    *comment
 	run        *workflowRun
 	label      string
-	reviewer   *account // who was asked for a review
-	before     string   // the old name, branch or head, where something moved
+	reviewer   *account   // who was asked for a review
+	group      queueEntry // of a merge group
+	reason     string     // why a pull request left a queue, or a group ended
+	team       string     // that is asked for a review
+	before     string     // the old name, branch or head, where something moved
 	changes    map[string]any
 
 	ref     refChange

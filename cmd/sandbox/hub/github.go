@@ -68,6 +68,7 @@ func newGitHubFace(h *Hub) *githubFace {
 	f.pullRoutes()
 	f.checkRoutes()
 	f.deploymentRoutes()
+	f.teamRoutes()
 	f.workflowRoutes()
 	f.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { f.fail(w, missing()) })
 	return f

@@ -164,7 +164,7 @@ func (f *githubFace) createToken(c *call) (int, any, error) {
 			}
 		}
 	}
-	granted := appPermissions()
+	granted := h.appPermissions()
 	for name, level := range in.Permissions {
 		if granted[name] == "" || level == "write" && granted[name] != "write" {
 			return 0, nil, refuse(invalid, "The permissions requested are not granted to this installation.")

@@ -60,7 +60,7 @@ func (f *githubFace) app() obj {
 	return obj{
 		"id": h.opts.AppID, "slug": h.opts.AppSlug, "node_id": nodeID("Integration", h.opts.AppID), "name": h.opts.AppSlug,
 		"owner": f.account(h.bot), "description": "", "external_url": h.base, "html_url": f.web("/apps/%s", h.opts.AppSlug),
-		"created_at": when(time.Unix(0, 0)), "updated_at": when(time.Unix(0, 0)), "permissions": appPermissions(), "events": appEvents(),
+		"created_at": when(time.Unix(0, 0)), "updated_at": when(time.Unix(0, 0)), "permissions": f.h.appPermissions(), "events": appEvents(),
 	}
 }
 
@@ -83,7 +83,7 @@ func (f *githubFace) installation(inst *installation) obj {
 	}
 	body := obj{
 		"id": inst.id, "account": f.account(inst.account), "repository_selection": selection, "app_id": f.h.opts.AppID, "app_slug": f.h.opts.AppSlug,
-		"target_id": inst.account.id, "target_type": inst.account.kind, "permissions": appPermissions(), "events": appEvents(),
+		"target_id": inst.account.id, "target_type": inst.account.kind, "permissions": f.h.appPermissions(), "events": appEvents(),
 		"access_tokens_url": f.api("/app/installations/%d/access_tokens", inst.id), "repositories_url": f.api("/installation/repositories"),
 		"html_url": f.web("/organizations/%s/settings/installations/%d", inst.account.login, inst.id), "single_file_name": nil,
 		"created_at": when(inst.createdAt), "updated_at": when(inst.updatedAt), "suspended_at": nil, "suspended_by": nil,
@@ -111,6 +111,15 @@ func (f *githubFace) label(r *repo, name string) obj {
 	return obj{"id": int64(len(name)), "node_id": "", "url": f.api("/repos/%s/labels/%s", r.fullName(), name), "name": name, "color": "ededed", "default": false, "description": ""}
 }
 
+func (f *githubFace) team(r *repo, slug string) obj {
+	api := f.api("/organizations/%d/team/%s", r.owner.id, slug)
+	return obj{
+		"id": int64(len(slug)), "node_id": nodeID("Team", int64(len(slug))), "name": slug, "slug": slug, "description": nil, "privacy": "closed",
+		"notification_setting": "notifications_enabled", "permission": "push", "url": api, "html_url": f.web("/orgs/%s/teams/%s", r.owner.login, slug),
+		"members_url": api + "/members{/member}", "repositories_url": api + "/repos", "parent": nil,
+	}
+}
+
 // pull is a pull request as lists carry it. inside is its repository, written once for all of a list.
 func (f *githubFace) pull(p *pull, inside any) obj {
 	r := p.repo
@@ -118,6 +127,10 @@ func (f *githubFace) pull(p *pull, inside any) obj {
 	reviewers := []any{}
 	for _, a := range p.reviewers {
 		reviewers = append(reviewers, f.account(a))
+	}
+	teams := []any{}
+	for _, slug := range p.teams {
+		teams = append(teams, f.team(r, slug))
 	}
 	web, issue, comments := f.web("/%s/pull/%d", r.fullName(), p.number), f.api("/repos/%s/issues/%d", r.fullName(), p.number), api+"/comments"
 	statuses := f.api("/repos/%s/statuses/%s", r.fullName(), p.headSHA)
@@ -128,7 +141,7 @@ func (f *githubFace) pull(p *pull, inside any) obj {
 		"review_comment_url": f.api("/repos/%s/pulls/comments{/number}", r.fullName()), "statuses_url": statuses,
 		"number": p.number, "state": string(p.state), "locked": false, "title": p.title, "user": f.account(p.author), "body": orNull(p.body),
 		"created_at": when(p.createdAt), "updated_at": when(p.updatedAt), "closed_at": when(p.closedAt), "merged_at": when(p.mergedAt),
-		"merge_commit_sha": orNull(p.mergeCommit), "assignee": nil, "assignees": []any{}, "requested_reviewers": reviewers, "requested_teams": []any{},
+		"merge_commit_sha": orNull(p.mergeCommit), "assignee": nil, "assignees": []any{}, "requested_reviewers": reviewers, "requested_teams": teams,
 		"labels": f.labels(p), "milestone": nil, "draft": p.draft,
 		"head": f.branchRef(r, p.head, p.headSHA, inside), "base": f.branchRef(r, p.base, p.baseSHA, inside),
 		"author_association": "NONE", "auto_merge": nil, "active_lock_reason": nil,

@@ -300,8 +300,12 @@ func (f *githubFace) dismissReview(c *call) (int, any, error) {
 	return 0, nil, missing()
 }
 
+// requestReviewers asks all or, where one of them may not review, nobody.
 func (f *githubFace) requestReviewers(c *call) (int, any, error) {
-	var in struct{ Reviewers []string }
+	var in struct {
+		Reviewers []string
+		Teams     []string `json:"team_reviewers"`
+	}
 	if err := c.read(&in); err != nil {
 		return 0, nil, err
 	}
@@ -311,22 +315,37 @@ func (f *githubFace) requestReviewers(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	stranger := func() error {
+		return refuse(invalid, "Reviews may only be requested from collaborators. One or more of the users or teams you specified is not a collaborator of the "+c.repo.fullName()+" repository.")
+	}
 	var asked []*account
 	for _, login := range in.Reviewers {
 		a, err := c.h.personLocked(login)
 		if err != nil || c.h.permissionLocked(c.repo, a).rank() < Read.rank() {
-			return 0, nil, refuse(invalid, "Reviews may only be requested from collaborators. One or more of the users or teams you specified is not a collaborator of the "+c.repo.fullName()+" repository.")
+			return 0, nil, stranger()
 		}
 		if a == p.author {
 			return 0, nil, refuse(invalid, "Review cannot be requested from pull request author.")
 		}
 		asked = append(asked, a)
 	}
+	for _, slug := range in.Teams {
+		if _, ok := c.h.teams[strings.ToLower(c.repo.owner.login+"/"+slug)]; !ok {
+			return 0, nil, stranger()
+		}
+	}
 	for _, a := range asked {
 		if !slices.Contains(p.reviewers, a) {
 			p.reviewers = append(p.reviewers, a)
 			c.h.noteLocked(p, c.by, "asked "+a.login+" for a review")
 			c.h.emitLocked(event{kind: pullEvent, action: "review_requested", repo: c.repo, actor: c.by, pull: p, reviewer: a})
+		}
+	}
+	for _, slug := range in.Teams {
+		if !slices.Contains(p.teams, slug) {
+			p.teams = append(p.teams, slug)
+			c.h.noteLocked(p, c.by, "asked the team "+slug+" for a review")
+			c.h.emitLocked(event{kind: pullEvent, action: "review_requested", repo: c.repo, actor: c.by, pull: p, team: slug})
 		}
 	}
 	return http.StatusCreated, f.pull(p, f.repo(c.repo)), nil

@@ -90,6 +90,12 @@ func (f *githubFace) listRules(c *call) (int, any, error) {
 			"require_code_owner_review": false, "require_last_push_approval": false, "required_review_thread_resolution": false,
 		})
 	}
+	if protection.MergeQueue {
+		add("merge_queue", obj{
+			"check_response_timeout_minutes": 60, "grouping_strategy": "ALLGREEN", "max_entries_to_build": 5, "max_entries_to_merge": 5,
+			"merge_method": strings.ToUpper(c.repo.methods[0]), "min_entries_to_merge": 1, "min_entries_to_merge_wait_minutes": 0,
+		})
+	}
 	return http.StatusOK, listing{items: rules}, nil
 }
 

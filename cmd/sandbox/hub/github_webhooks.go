@@ -60,6 +60,24 @@ func (f *githubFace) webhook(ev event) (string, obj) {
 		if ev.reviewer != nil {
 			body["requested_reviewer"] = f.account(ev.reviewer)
 		}
+		if ev.action == "dequeued" {
+			body["reason"] = ev.reason
+		}
+		if ev.team != "" {
+			body["requested_team"] = f.team(ev.repo, ev.team)
+		}
+	case mergeGroupEvent:
+		e := ev.group
+		body["merge_group"] = obj{
+			"head_sha": e.group, "head_ref": e.ref(), "base_sha": e.base, "base_ref": "refs/heads/" + e.pull.base,
+			"head_commit": obj{
+				"id": e.group, "tree_id": e.group, "message": e.pull.title, "timestamp": when(e.at),
+				"author": obj{"name": e.by.login, "email": e.by.email()}, "committer": obj{"name": "GitHub", "email": "noreply@localhost"},
+			},
+		}
+		if ev.reason != "" {
+			body["reason"] = ev.reason
+		}
 	case reviewEvent:
 		delete(body, "number")
 		review := f.review(ev.pull, ev.review)

@@ -1,159 +1,248 @@
 package hub
 
 import (
-	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"regexp"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
-// The sandbox knows a few mutations of GitHub's GraphQL API, each by its name and with one input variable. It answers with all that it
-// knows of the payload, whatever fields the query selects.
+// What is needed of GraphQL (https://spec.graphql.org/): operations with variables, fields with arguments, aliases and inline fragments. No
+// directives, named fragments or introspection.
 
-// mutation carries one out and returns its payload.
-type mutation func(ctx context.Context, c *call, input json.RawMessage) (payload obj, err error)
-
-var mutationName = regexp.MustCompile(`^\s*mutation[^{]*\{\s*([A-Za-z]+)\s*\(\s*input:\s*\$input\s*\)`)
-
-func (h *Hub) mutations() map[string]mutation {
-	return map[string]mutation{"createCommitOnBranch": h.createCommitOnBranch}
+// selection is one field that is asked for, or an inline fragment.
+type selection struct {
+	name, alias string
+	args        map[string]any
+	fields      []selection
+	on          string // the type of an inline fragment
 }
 
-// serveGraphQL is the GraphQL face. GraphQL answers 200 also where it refuses, with the reason in errors.
-func (f *githubFace) serveGraphQL(w http.ResponseWriter, r *http.Request) {
-	status, body, err := f.serve(w, r, "any", func(c *call) (int, any, error) {
-		var request struct {
-			Query     string `json:"query"`
-			Variables struct {
-				Input json.RawMessage `json:"input"`
-			} `json:"variables"`
-		}
-		if err := c.read(&request); err != nil {
-			return 0, nil, err
-		}
-		found := mutationName.FindStringSubmatch(request.Query)
-		if found == nil {
-			return http.StatusOK, graphQLFailure("", "the sandbox does not know this query"), nil
-		}
-		known := f.h.mutations()[found[1]]
-		if known == nil {
-			return http.StatusOK, graphQLFailure("", fmt.Sprintf("Field '%s' doesn't exist on type 'Mutation'", found[1])), nil
-		}
-		payload, err := known(r.Context(), c, request.Variables.Input)
-		var p *problem
-		switch {
-		case errors.As(err, &p):
-			kind := map[problemKind]string{notFound: "NOT_FOUND", forbidden: "FORBIDDEN", stale: "STALE_DATA"}[p.kind]
-			if kind == "" {
-				kind = "UNPROCESSABLE"
+// resolver is a field with arguments.
+type resolver func(args map[string]any) (any, error)
+
+// undefinedField reports a field that a type does not have.
+type undefinedField struct{ field, typ string }
+
+func (e *undefinedField) Error() string {
+	return fmt.Sprintf("Field '%s' doesn't exist on type '%s'", e.field, e.typ)
+}
+
+// graphqlParser reads a document of one operation.
+type graphqlParser struct {
+	text      []rune
+	at        int
+	variables map[string]any
+}
+
+var errGraphQL = errors.New("the query cannot be parsed")
+
+// parseGraphQL returns whether the operation is a mutation, and what it asks for.
+func parseGraphQL(text string, variables map[string]any) (mutation bool, fields []selection, err error) {
+	p := &graphqlParser{text: []rune(text), variables: variables}
+	if kind := p.peekName(); kind != "" {
+		p.name()
+		mutation = kind == "mutation"
+		p.name()
+		if p.take('(') {
+			for !p.take(')') {
+				if p.at >= len(p.text) {
+					return false, nil, errGraphQL
+				}
+				p.at++
 			}
-			answer := graphQLFailure(kind, p.message)
-			answer["data"] = obj{found[1]: nil}
-			return http.StatusOK, answer, nil
-		case err != nil:
-			return 0, nil, err
 		}
-		return http.StatusOK, obj{"data": obj{found[1]: payload}}, nil
-	})
-	if err != nil {
-		f.fail(w, err)
-		return
 	}
-	writeJSON(w, status, body)
+	fields, err = p.selections(0)
+	return mutation, fields, err
 }
 
-func graphQLFailure(kind, message string) obj {
-	e := obj{"message": message}
-	if kind != "" {
-		e["type"] = kind
+func (p *graphqlParser) skip() {
+	for p.at < len(p.text) && (unicode.IsSpace(p.text[p.at]) || p.text[p.at] == ',') {
+		p.at++
 	}
-	return obj{"data": nil, "errors": []any{e}}
 }
 
-// inRepo looks whether the caller may write to the contents of a repository that a mutation names.
-func (c *call) inRepo(fullName, need string) (*repo, error) {
-	h := c.h
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	found, err := h.repoLocked(fullName)
-	if err != nil {
-		return nil, err
+func (p *graphqlParser) take(r rune) bool {
+	p.skip()
+	if p.at < len(p.text) && p.text[p.at] == r {
+		p.at++
+		return true
 	}
-	c.repo = found
-	if !c.seesLocked() {
-		return nil, missing()
-	}
-	return found, c.mayLocked(need)
+	return false
 }
 
-// createCommitOnBranch makes a commit of the caller's upon the branch, if that is where it is expected. The forge signs it: it names itself
-// as the committer, as GitHub does.
-func (h *Hub) createCommitOnBranch(ctx context.Context, c *call, raw json.RawMessage) (obj, error) {
-	var input struct {
-		Branch struct {
-			Repository string `json:"repositoryNameWithOwner"`
-			Name       string `json:"branchName"`
-		} `json:"branch"`
-		Expected string `json:"expectedHeadOid"`
-		Message  struct {
-			Headline string `json:"headline"`
-			Body     string `json:"body"`
-		} `json:"message"`
-		Changes struct {
-			Additions []struct{ Path, Contents string } `json:"additions"`
-		} `json:"fileChanges"`
+func (p *graphqlParser) peekName() string {
+	p.skip()
+	end := p.at
+	for end < len(p.text) && (unicode.IsLetter(p.text[end]) || unicode.IsDigit(p.text[end]) || p.text[end] == '_') {
+		end++
 	}
-	if err := json.Unmarshal(raw, &input); err != nil {
-		return nil, refuse(invalid, "Variable $input was provided invalid value")
+	return string(p.text[p.at:end])
+}
+
+func (p *graphqlParser) name() string {
+	name := p.peekName()
+	p.at += len([]rune(name))
+	return name
+}
+
+func (p *graphqlParser) selections(depth int) ([]selection, error) {
+	if !p.take('{') || depth > 30 {
+		return nil, errGraphQL
 	}
-	r, err := c.inRepo(input.Branch.Repository, "contents:write")
-	if err != nil {
-		return nil, err
+	var all []selection
+	for !p.take('}') {
+		var s selection
+		if p.take('.') {
+			if !p.take('.') || !p.take('.') || p.name() != "on" {
+				return nil, errGraphQL
+			}
+			s.on = p.name()
+		} else {
+			if s.name = p.name(); s.name == "" {
+				return nil, errGraphQL
+			}
+			s.alias = s.name
+			if p.take(':') {
+				s.name = p.name()
+			}
+			if p.take('(') {
+				args, err := p.object(')')
+				if err != nil {
+					return nil, err
+				}
+				s.args = args
+			}
+		}
+		if p.skip(); s.on != "" || p.at < len(p.text) && p.text[p.at] == '{' {
+			fields, err := p.selections(depth + 1)
+			if err != nil {
+				return nil, err
+			}
+			s.fields = fields
+		}
+		all = append(all, s)
 	}
-	files := map[string][]byte{}
-	for _, a := range input.Changes.Additions {
-		content, err := base64.StdEncoding.DecodeString(a.Contents)
+	return all, nil
+}
+
+func (p *graphqlParser) object(end rune) (map[string]any, error) {
+	members := map[string]any{}
+	for !p.take(end) {
+		key := p.name()
+		if key == "" || !p.take(':') {
+			return nil, errGraphQL
+		}
+		value, err := p.value()
 		if err != nil {
-			return nil, refuse(invalid, "The contents of "+a.Path+" are not valid base64")
+			return nil, err
 		}
-		files[a.Path] = content
+		members[key] = value
 	}
-	ctx = context.WithoutCancel(ctx)
-	r.turn.Lock()
-	defer r.turn.Unlock()
-	h.mu.Lock()
-	head := r.head(input.Branch.Name)
-	by := c.by
-	author := signature{Name: by.login, Email: by.email(), When: h.stamp()}
-	h.mu.Unlock()
+	return members, nil
+}
+
+func (p *graphqlParser) value() (any, error) {
 	switch {
-	case head == "":
-		return nil, refuse(notFound, fmt.Sprintf("No ref found for %q", input.Branch.Name))
-	case head != input.Expected:
-		return nil, refuse(stale, fmt.Sprintf("Expected branch to point to %q but it did not. Pull and try again.", input.Expected))
-	case input.Message.Headline == "":
-		return nil, refuse(invalid, "A commit message is required")
+	case p.take('$'):
+		return p.variables[p.name()], nil
+	case p.take('{'):
+		return p.object('}')
+	case p.take('['):
+		items := []any{}
+		for !p.take(']') {
+			item, err := p.value()
+			if err != nil {
+				return nil, err
+			}
+			items = append(items, item)
+		}
+		return items, nil
+	case p.take('"'):
+		var b strings.Builder
+		for p.at < len(p.text) && p.text[p.at] != '"' {
+			if p.text[p.at] == '\\' {
+				p.at++
+			}
+			if p.at < len(p.text) {
+				b.WriteRune(p.text[p.at])
+			}
+			p.at++
+		}
+		if !p.take('"') {
+			return nil, errGraphQL
+		}
+		return b.String(), nil
 	}
-	tree, err := r.bare.writeFiles(ctx, head, files)
-	if err != nil {
-		return nil, err
+	word := p.name()
+	switch n, err := strconv.ParseFloat(word, 64); {
+	case word == "":
+		return nil, errGraphQL
+	case err == nil:
+		return n, nil
+	case word == "true", word == "false":
+		return word == "true", nil
+	case word == "null":
+		return nil, nil
 	}
-	message := strings.TrimRight(input.Message.Headline+"\n\n"+input.Message.Body, "\n") + "\n"
-	committer := signature{Name: "GitHub", Email: "noreply@github.com", When: author.When}
-	sha, err := r.bare.commit(ctx, tree, []string{head}, author, committer, message)
-	if err != nil {
-		return nil, err
+	return word, nil // an enum
+}
+
+// project picks of a value what is asked for.
+func project(value any, fields []selection) (any, error) {
+	switch v := value.(type) {
+	case nil:
+		return nil, nil
+	case []any:
+		list := make([]any, 0, len(v))
+		for _, item := range v {
+			picked, err := project(item, fields)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, picked)
+		}
+		return list, nil
+	case obj:
+		return projectObject(v, fields)
 	}
-	if err := h.moveRefs(ctx, r, by, refChange{Name: "refs/heads/" + input.Branch.Name, Before: head, After: sha}); err != nil {
-		return nil, err
+	return value, nil
+}
+
+func projectObject(from obj, fields []selection) (obj, error) {
+	picked := obj{}
+	typ, _ := from["__typename"].(string)
+	for _, s := range fields {
+		if s.on != "" {
+			if s.on != typ {
+				continue
+			}
+			inner, err := projectObject(from, s.fields)
+			if err != nil {
+				return nil, err
+			}
+			for key, value := range inner {
+				picked[key] = value
+			}
+			continue
+		}
+		value, ok := from[s.name]
+		if !ok {
+			return nil, &undefinedField{s.name, typ}
+		}
+		if resolve, ok := value.(resolver); ok {
+			var err error
+			if value, err = resolve(s.args); err != nil {
+				return nil, err
+			}
+		}
+		inner, err := project(value, s.fields)
+		if err != nil {
+			return nil, err
+		}
+		picked[s.alias] = inner
 	}
-	var signed any
-	if !h.opts.SignsNothing {
-		signed = obj{"isValid": true, "wasSignedByGitHub": true}
-	}
-	return obj{"commit": obj{"oid": sha, "signature": signed}}, nil
+	return picked, nil
 }

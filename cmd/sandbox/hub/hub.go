@@ -38,6 +38,7 @@ type Options struct {
 	Now           func() time.Time // time.Now by default; timestamps, token expiry and rate windows follow it
 	Logger        *slog.Logger     // discards by default
 	SignsNothing  bool             // commits made through the API are not signed, as on an Enterprise Server whose site does not
+	Without       []string         // permissions that the app was not given, as members
 	Pipeline      Pipeline         // what a merge to the default branch sets off; Render by default
 
 	// OnExchange is told of every call of the API with its answer, OnWebhook of every event that the app hears of; both may be nil.
@@ -69,6 +70,7 @@ type Hub struct {
 	lastID        int64
 	accounts      map[string]*account // by lower-case login
 	bot           *account
+	teams         map[string][]*account // by lower-case owner/name
 	repos         map[int64]*repo
 	names         map[string]int64 // lower-case owner/name now and before renames → id
 	installations map[int64]*installation
@@ -103,6 +105,7 @@ func Start(opts Options) (*Hub, error) {
 		hooks:         &http.Client{Timeout: webhookTimeout, CheckRedirect: refuseRedirect},
 		queue:         make(chan struct{}, 1),
 		accounts:      map[string]*account{},
+		teams:         map[string][]*account{},
 		repos:         map[int64]*repo{},
 		names:         map[string]int64{},
 		installations: map[int64]*installation{},

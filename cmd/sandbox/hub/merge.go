@@ -127,6 +127,9 @@ func (h *Hub) merge(ctx context.Context, r *repo, by *account, number int, in me
 	if err == nil {
 		err = h.mergeRefusedLocked(p, in)
 	}
+	if err == nil && r.queues(p.base) {
+		err = refuse(notAllowed, "Repository rule violations found\n\nChanges must be made through the merge queue")
+	}
 	if err != nil {
 		h.mu.Unlock()
 		return "", err

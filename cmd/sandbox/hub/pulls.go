@@ -31,6 +31,8 @@ type pull struct {
 	baseSHA     string // base's head when the pull request was opened or last pushed to
 	labels      []string
 	reviewers   []*account
+	teams       []string // the slugs of the owner's teams that are asked for a review
+	left        departure
 	createdAt   time.Time
 	updatedAt   time.Time
 	closedAt    time.Time
@@ -302,6 +304,7 @@ func (h *Hub) reword(p *pull, edit pullEdit) (map[string]any, error) {
 }
 
 func (h *Hub) closeLocked(p *pull, by *account, text string) {
+	h.leaveQueueLocked(p, by, "MANUAL")
 	p.state, p.closedAt, p.closedBy = pullClosed, h.stamp(), by
 	h.noteLocked(p, by, text)
 	h.touchLocked(p)

@@ -64,6 +64,7 @@ func (h *Hub) refsMoved(ctx context.Context, r *repo, by *account, changes []ref
 	}
 	r.pushedAt = h.stamp()
 	for _, c := range changes {
+		r.activity = append(r.activity, activity{id: h.idLocked(), ref: c.Name, before: c.Before, after: c.After, at: h.stamp(), actor: by})
 		h.emitLocked(event{kind: pushEvent, repo: r, actor: by, ref: c, commits: reach(seen.fresh, c.After), forced: seen.forced[c.Name]})
 		branch, ok := c.branch()
 		if !ok {
@@ -77,6 +78,9 @@ func (h *Hub) refsMoved(ctx context.Context, r *repo, by *account, changes []ref
 		if branch, ok := c.branch(); ok && branch == r.defaultBranch && c.After != noObject {
 			deploy = c.After
 		}
+	}
+	if deploy != "" && len(r.queue) > 0 {
+		h.kickQueueLocked(ctx, r) // its groups are made anew
 	}
 	h.mu.Unlock()
 
@@ -161,6 +165,7 @@ func (h *Hub) followHeadLocked(r *repo, by *account, branch string, c refChange)
 		if p.headSHA == c.After {
 			continue
 		}
+		h.leaveQueueLocked(p, nil, "BRANCH_PROTECTIONS")
 		before := p.headSHA
 		p.headSHA, p.baseSHA = c.After, r.head(p.base)
 		p.forked, p.stats = "", nil

@@ -41,6 +41,9 @@ type repo struct {
 	workflows     map[string]*workflow // by file, once they have run
 	runs          []*workflowRun       // oldest first
 	rollouts      rolloutState
+	queue         []*queueEntry
+	deadGroups    []refChange            // branches of merge groups that have yet to be deleted
+	activity      []activity             // pushes, oldest first
 	mergeable     map[string]mergeAnswer // base and head commits → what git said
 }
 
@@ -70,6 +73,7 @@ type Protection struct {
 	Checks       []RequiredCheck
 	Reviews      int  // approvals by people who may write
 	DismissStale bool // a push takes approvals away
+	MergeQueue   bool // what is merged goes through a queue
 }
 
 // RequiredCheck is a check or status that must be green.

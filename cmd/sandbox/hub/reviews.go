@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -74,6 +75,7 @@ func (h *Hub) reviewLocked(p *pull, by *account, state reviewState, body, commit
 	}
 	rv := &review{id: h.idLocked(), author: by, state: state, body: body, commit: commit, at: h.stamp()}
 	p.reviews = append(p.reviews, rv)
+	p.reviewers = slices.DeleteFunc(p.reviewers, func(a *account) bool { return a == by })
 	said := map[reviewState]string{reviewApproved: "approved", reviewChanges: "requested changes on", reviewCommented: "commented on"}[state]
 	h.noteLocked(p, by, fmt.Sprintf("%s %s", said, short(commit)))
 	h.touchLocked(p)

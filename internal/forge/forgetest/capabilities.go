@@ -58,3 +58,14 @@ func can[Capability any](t *testing.T, h Harness, what string) Capability {
 	}
 	return c
 }
+
+// Queuer is a harness whose forge has merge queues.
+type Queuer interface {
+	// RequireQueue gives the branch a merge queue, and demands the bot's check of this name of what is merged.
+	RequireQueue(t testing.TB, repo forge.RepoID, branch, check string)
+	// Enqueue puts a pull request into the queue, and Dequeue takes it out.
+	Enqueue(t testing.TB, repo forge.RepoID, login string, number int)
+	Dequeue(t testing.TB, repo forge.RepoID, login string, number int)
+	// Process lets the queue do what it can do by now.
+	Process(t testing.TB, repo forge.RepoID, branch string)
+}

@@ -136,6 +136,37 @@ func (h memoryHarness) RequireCheck(_ testing.TB, repo forge.RepoID, branch, nam
 	h.Memory.RequireCheck(repo, branch, name)
 }
 
+func (h memoryHarness) CommitAs(_ testing.TB, repo forge.RepoID, login, branch string, files map[string]string) string {
+	return h.Person(login).Push(repo, branch, files)
+}
+
+func (h memoryHarness) Team(_ testing.TB, _ forge.RepoID, team string, members ...string) {
+	h.SetTeam(team, members...)
+}
+
+func (h memoryHarness) Requested(_ testing.TB, repo forge.RepoID, number int) []string {
+	return h.Memory.Requested(repo, number)
+}
+
+func (h memoryHarness) RequireQueue(t testing.TB, repo forge.RepoID, branch, name string) {
+	h.RequireCheck(t, repo, branch, name)
+	h.SetQueue(repo, branch)
+}
+
+func (h memoryHarness) Enqueue(t testing.TB, repo forge.RepoID, login string, number int) {
+	if _, err := h.Person(login).Merge(repo, number); !errors.Is(err, forge.ErrQueued) {
+		t.Fatalf("%s merges #%d: %v; want it queued", login, number, err)
+	}
+}
+
+func (h memoryHarness) Dequeue(t testing.TB, repo forge.RepoID, login string, number int) {
+	must(t, h.Person(login).Dequeue(repo, number))
+}
+
+func (h memoryHarness) Process(_ testing.TB, repo forge.RepoID, branch string) {
+	h.ProcessQueue(repo, branch)
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

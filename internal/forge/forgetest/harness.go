@@ -36,6 +36,8 @@ type Harness interface {
 	// Commit puts a commit with changed files on a branch and returns the branch's head. A missing branch is made from the default
 	// branch; without files there is no commit. An empty content deletes the file.
 	Commit(t testing.TB, repo forge.RepoID, branch string, files map[string]string) string
+	// CommitAs does the same as a person, who may write.
+	CommitAs(t testing.TB, repo forge.RepoID, login, branch string, files map[string]string) string
 	// BranchHead tells where a branch is.
 	BranchHead(t testing.TB, repo forge.RepoID, branch string) (sha string, ok bool)
 
@@ -48,6 +50,11 @@ type Harness interface {
 	Review(t testing.TB, repo forge.RepoID, login string, number int, state forge.ReviewState)
 	// Comment writes a comment.
 	Comment(t testing.TB, repo forge.RepoID, login string, number int, body string)
+
+	// Team gives a team, acme/NAME, its members, and lets it into the repository.
+	Team(t testing.TB, repo forge.RepoID, team string, members ...string)
+	// Requested tells who is asked to review a pull request and has not: users, and teams as acme/NAME, sorted.
+	Requested(t testing.TB, repo forge.RepoID, number int) []string
 
 	// Comments returns the comments of a pull request as they are stored, oldest first; Author.Self marks the bot's.
 	Comments(t testing.TB, repo forge.RepoID, number int) []Comment
@@ -74,7 +81,7 @@ func Contract(t *testing.T, newHarness func(t testing.TB) Harness) {
 	t.Helper()
 	for _, group := range [][]promise{
 		repositoryPromises(), pullRequestPromises(), lagPromises(), mergePromises(), checkPromises(), sourcePromises(), evidencePromises(),
-		commitPromises(), limitPromises(), httpPromises(), tokenPromises(),
+		commitPromises(), peoplePromises(), queuePromises(), limitPromises(), httpPromises(), tokenPromises(),
 	} {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) { p.prove(t, newHarness(t)) })

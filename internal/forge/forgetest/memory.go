@@ -21,6 +21,7 @@ type Memory struct {
 	ticks       int // readings of the default clock
 	repos       map[forge.RepoID]*repository
 	suspended   map[int64]bool // installations that are suspended or uninstalled
+	teams       map[string][]string
 	deployments int64
 	faults      []*fault
 	calls       []Call
@@ -41,6 +42,10 @@ type Options struct {
 	Compare func(repo forge.RepoID, base, head string) Comparison
 	// OnMerge merges, in place of Memory's own history, and returns the commit that base got. It may call Memory.
 	OnMerge func(repo forge.RepoID, pr forge.PullRequest) (mergeSHA string, err error)
+	// OnQueue makes the commit that base would get from a pull request in a merge queue, and leaves base where it is. It may call Memory. Needed
+	// for queues where BranchHead is given, as is OnAdvance, which gives base that commit.
+	OnQueue   func(repo forge.RepoID, pr forge.PullRequest, base string) (sha string, err error)
+	OnAdvance func(repo forge.RepoID, branch, sha string)
 	// OnDeleteBranch deletes a branch where BranchHead is given. It may call Memory.
 	OnDeleteBranch func(repo forge.RepoID, branch string) error
 }
@@ -58,6 +63,8 @@ type repository struct {
 	runs        []*run                    // of the repository's workflows
 	statuses    map[string][]forge.Status // by commit: what others than the bot report
 	required    map[string][]string       // base branch to names of required checks
+	queues      []*queue
+	pushers     map[string][]string // by branch: the people who pushed to it
 }
 
 type pull struct {
@@ -67,6 +74,8 @@ type pull struct {
 	mergeability *forge.Mergeability // pinned by a test
 	files        []string            // pinned by a test
 	merging      bool
+	requested    []string        // who was asked to review it
+	left         forge.Departure // how it last left a merge queue
 }
 
 // Comparison is what merging a head into a base would mean.
@@ -91,7 +100,7 @@ func NewMemory(options Options) *Memory {
 			Email: "41898282+boatlift[bot]@users.noreply.forge.example",
 		}
 	}
-	return &Memory{options: options, repos: map[forge.RepoID]*repository{}, suspended: map[int64]bool{}}
+	return &Memory{options: options, repos: map[forge.RepoID]*repository{}, suspended: map[int64]bool{}, teams: map[string][]string{}}
 }
 
 func (m *Memory) nowLocked() time.Time {
@@ -127,7 +136,7 @@ func (m *Memory) AddRepository(repo forge.Repository) forge.Repository {
 	}
 	r := &repository{
 		Repository: repo, history: newHistory(),
-		people: map[string]forge.Permission{}, required: map[string][]string{}, statuses: map[string][]forge.Status{},
+		people: map[string]forge.Permission{}, required: map[string][]string{}, pushers: map[string][]string{}, statuses: map[string][]forge.Status{},
 	}
 	r.history.edit(repo.DefaultBranch, map[string]string{"README.md": repo.FullName + "\n"})
 	m.repos[repo.ID] = r

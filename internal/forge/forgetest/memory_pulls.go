@@ -318,13 +318,11 @@ func (m *Memory) mergeLocked(r *repository, p *pull, by forge.Actor, sha, method
 	case m.mergeabilityLocked(r, p) == forge.Conflicting:
 		return refuse("it conflicts", forge.ErrNotMergeable)
 	}
-	for _, name := range r.required[p.BaseBranch] {
-		green := slices.ContainsFunc(r.checks, func(c forge.Check) bool {
-			return c.HeadSHA == sha && c.Name == name && c.Conclusion == forge.Success
-		})
-		if !green {
-			return refuse("check "+name+" is missing", forge.ErrNotMergeable)
-		}
+	if r.requiredLocked(p.BaseBranch, sha) != forge.Success {
+		return refuse("a required check is missing", forge.ErrNotMergeable)
+	}
+	if q := r.queueOf(p.BaseBranch); q != nil {
+		return "", m.enqueueLocked(r, q, p)
 	}
 	m.changingLocked(r)
 	var mergeSHA string

@@ -98,6 +98,10 @@ func (p Person) Edit(repo forge.RepoID, number int, change func(*forge.PullReque
 
 // Push puts a commit on a branch; see [Memory.Commit].
 func (p Person) Push(repo forge.RepoID, branch string, files map[string]string) string {
+	p.m.mu.Lock()
+	r := p.m.mustLocked(repo)
+	r.pushers[branch] = append(r.pushers[branch], p.actor.Login)
+	p.m.mu.Unlock()
 	return p.m.Commit(repo, branch, files)
 }
 

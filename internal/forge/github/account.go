@@ -92,6 +92,8 @@ func (a *account) meant(fullName string) bool {
 
 func (a *account) locate(context.Context, string, string) (int64, error) { return 0, nil }
 
+func (a *account) organisation(context.Context, string, string) (int64, error) { return 0, nil }
+
 func (a *account) reaches(_ context.Context, repo *gh.Repository, _ int64, doing string) (int64, error) {
 	if !a.mayWork(repo) {
 		return 0, &Error{Doing: doing, Message: "the token's account may not write to it, or the configuration leaves it out", kind: forge.ErrNotFound}

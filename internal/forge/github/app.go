@@ -191,6 +191,17 @@ func (a *app) locate(ctx context.Context, fullName, doing string) (int64, error)
 	return i.GetID(), nil
 }
 
+func (a *app) organisation(ctx context.Context, org, doing string) (int64, error) {
+	i, _, err := a.client().Apps.FindOrganizationInstallation(ctx, org)
+	if err = a.translate(doing+": find the installation", err); err != nil {
+		return 0, err
+	}
+	if i.SuspendedAt != nil {
+		return 0, &Error{Doing: doing, Message: "the installation is suspended", kind: forge.ErrGone}
+	}
+	return i.GetID(), nil
+}
+
 // reaches asks, of a repository that anybody may read, whether the App is still in it.
 func (a *app) reaches(ctx context.Context, repo *gh.Repository, installation int64, doing string) (int64, error) {
 	if repo.GetPrivate() {

@@ -39,11 +39,12 @@ type payload struct {
 	Review struct {
 		State string `json:"state"`
 	} `json:"review"`
-	Ref        string  `json:"ref"`
-	Deleted    bool    `json:"deleted"`
-	CheckRun   appItem `json:"check_run"`
-	CheckSet   appItem `json:"check_suite"`
-	Workflow   appItem `json:"workflow_run"`
+	Reason     json.RawMessage `json:"reason"` // a text in pull_request.dequeued
+	Ref        string          `json:"ref"`
+	Deleted    bool            `json:"deleted"`
+	CheckRun   appItem         `json:"check_run"`
+	CheckSet   appItem         `json:"check_suite"`
+	Workflow   appItem         `json:"workflow_run"`
 	Deployment struct {
 		Environment string `json:"environment"`
 	} `json:"deployment"`
@@ -151,6 +152,7 @@ func (d *decoder) decode(name string) error {
 	case "status":
 		d.status()
 	case "merge_group":
+		d.forge.hearQueue(d.event.Repo)
 		d.event.About = "the merge queue: " + d.verb("changed")
 	case "repository":
 		d.repository(who)
@@ -224,6 +226,14 @@ func (d *decoder) pull(who string) error {
 	}
 	d.event.About = fmt.Sprintf("pull request %d %s by %s", d.PullRequest.Number, verb, who)
 	switch d.Action {
+	case "enqueued":
+		d.forge.hearQueue(d.event.Repo)
+	case "dequeued":
+		var why string
+		_ = json.Unmarshal(d.Reason, &why) // another type is as good as none
+		if why = clean(strings.ReplaceAll(strings.ToLower(why), "_", " "), 100); why != "" {
+			d.event.About += ": " + why
+		}
 	case "assigned", "unassigned", "review_requested", "review_request_removed", "locked", "unlocked", "milestoned", "demilestoned":
 		d.ignore("it changes nothing that Boatlift looks at")
 	case "opened", "edited", "labeled", "unlabeled", "synchronize":

@@ -57,6 +57,7 @@ type Forge struct {
 	mu            sync.Mutex
 	installations map[int64]*installation
 	places        map[forge.RepoID]place
+	noQueue       map[branchOf]time.Time // branches without a merge queue, and until when that is believed
 	self          identity
 }
 
@@ -83,6 +84,8 @@ type entry interface {
 	repositories(ctx context.Context) ([]forge.Repository, error)
 	// locate finds the installation that reaches a name. It is no proof: the name may be another repository's.
 	locate(ctx context.Context, fullName, doing string) (int64, error)
+	// organisation finds the installation that sees an organisation's teams.
+	organisation(ctx context.Context, org, doing string) (int64, error)
 	// reaches makes sure that the bot may work in a repository which it can read, and tells through which installation.
 	reaches(ctx context.Context, repo *gh.Repository, installation int64, doing string) (int64, error)
 	// suspended tells whether an installation is suspended. An answer in doubt is no.
@@ -146,6 +149,7 @@ func New(options Options) (*Forge, error) {
 		tell:          options.Observe,
 		installations: map[int64]*installation{},
 		places:        map[forge.RepoID]place{},
+		noQueue:       map[branchOf]time.Time{},
 	}
 	f.base = &answers{next: options.Transport, clock: f.clock, log: f.log}
 	if options.Token != nil {

@@ -3,6 +3,7 @@ package github
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -12,8 +13,11 @@ import (
 // graphQLError is one of the errors that an answer of status 200 may hold.
 // https://docs.github.com/en/graphql/guides/forming-calls-with-graphql
 type graphQLError struct {
-	Type    string `json:"type"` // NOT_FOUND, STALE_DATA, FORBIDDEN, UNPROCESSABLE, …; empty where the query itself is wrong
-	Message string `json:"message"`
+	Type       string `json:"type"` // NOT_FOUND, STALE_DATA, FORBIDDEN, UNPROCESSABLE, …; empty where the query itself is wrong
+	Message    string `json:"message"`
+	Extensions struct {
+		Code string `json:"code"`
+	} `json:"extensions"`
 }
 
 // graphql sends one query with its variables and decodes what stands under data. Its errors are *Error with the forge's kind.
@@ -31,13 +35,29 @@ func (f *Forge) graphql(ctx context.Context, t target, query string, variables m
 		return err
 	}
 	if len(answer.Errors) > 0 {
-		first := answer.Errors[0]
-		return &Error{Doing: t.doing, Message: clean(first.Message, maxMessage), kind: graphQLKind(first.Type)}
+		return graphQLRefusal(t.doing, answer.Errors[0])
 	}
 	if err := json.Unmarshal(answer.Data, into); err != nil {
 		return &Error{Doing: t.doing, Message: "the answer is not what the query asks for"}
 	}
 	return nil
+}
+
+var (
+	errLimited = errors.New("a limit of GraphQL")
+	// errUnknownField reports a field that an older Enterprise Server does not know.
+	errUnknownField = errors.New("this GitHub does not know it")
+)
+
+func graphQLRefusal(doing string, first graphQLError) error {
+	refused := &Error{Doing: doing, Message: clean(first.Message, maxMessage), kind: graphQLKind(first.Type)}
+	switch {
+	case first.Extensions.Code == "undefinedField":
+		refused.kind = errUnknownField
+	case first.Type == "RATE_LIMITED":
+		refused.kind, refused.cause = nil, &forge.LimitError{After: defaultWait, Cause: errLimited}
+	}
+	return refused
 }
 
 func graphQLKind(kind string) error {

@@ -210,7 +210,7 @@ func (f *Forge) AddLabels(ctx context.Context, repo forge.Repository, number int
 	})
 }
 
-// Merge implements forge.PullRequests.
+// Merge implements forge.PullRequests. A branch with a merge queue refuses the merge; then the pull request is put into the queue.
 func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sha, method string) (string, error) {
 	doing := fmt.Sprintf("merge pull request %d", number)
 	if !commitPattern.MatchString(sha) {
@@ -222,8 +222,8 @@ func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sh
 		result, _, err := t.PullRequests.Merge(ctx, t.owner, t.name, number, "", &gh.PullRequestOptions{SHA: sha, MergeMethod: method})
 		if err = f.translate(t.doing, err); err != nil {
 			switch statusOf(err) {
-			case http.StatusMethodNotAllowed:
-				return as(err, forge.ErrNotMergeable)
+			case http.StatusMethodNotAllowed: // also where base has a merge queue
+				return f.enqueue(ctx, t, number, sha, as(err, forge.ErrNotMergeable))
 			case http.StatusConflict:
 				return as(err, forge.ErrStale)
 			}

@@ -54,7 +54,7 @@ var rows = map[string]row{
 			"internal/forge", "internal/gate", "internal/gitrepo", "internal/image", "internal/kustomize", "internal/promotion", "internal/registry",
 			"internal/render", "internal/store", "policies",
 		},
-		tests: []string{"internal/config", "internal/forge/forgetest", "cmd/sandbox/hub", "cmd/sandbox/images"},
+		tests: []string{"internal/config", "internal/forge/forgetest", "internal/forge/governor", "cmd/sandbox/hub", "cmd/sandbox/images"},
 	},
 	"internal/polling": {
 		imports: []string{"internal/image", "internal/promotion", "internal/registry", "internal/store"},
@@ -65,7 +65,8 @@ var rows = map[string]row{
 	"internal/render":          {},
 	"internal/forge":           {},
 	"internal/forge/github":    {imports: []string{"internal/forge"}, tests: []string{"internal/forge/forgetest"}},
-	"internal/forge/forgetest": {imports: []string{"internal/forge"}},
+	"internal/forge/forgetest": {imports: []string{"internal/forge"}, tests: []string{"internal/forge/governor", "internal/store"}},
+	"internal/forge/governor":  {imports: []string{"internal/forge", "internal/store"}, tests: []string{"internal/forge/forgetest"}},
 	"internal/dashboard":       {imports: []string{"internal/image", "internal/promotion", "internal/gate", "internal/store"}},
 	"internal/trust":           {tests: []string{"internal/trust/trusttest"}},
 	"internal/trust/trusttest": {},
@@ -437,6 +438,23 @@ func TestDocumentedTargetsExist(t *testing.T) {
 	for _, target := range strings.Fields(string(phony[1])) {
 		if !regexp.MustCompile(fmt.Sprintf(`(?m)^%s:.*## \S`, target)).Match(text) {
 			t.Errorf("make %s has no description", target)
+		}
+	}
+}
+
+// TestForgesAreAskedThroughTheirWrappers: whoever asserts the type of a forge.Forge sees the wrapper, and not what the forge can do.
+func TestForgesAreAskedThroughTheirWrappers(t *testing.T) {
+	assertion := regexp.MustCompile(`\.\(forge\.[A-Z][A-Za-z]*\)`)
+	for _, p := range goList(t, "./...") {
+		for _, file := range p.GoFiles {
+			name := filepath.Join(root, filepath.FromSlash(p.short()), file)
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := assertion.Find(text); found != nil {
+				t.Errorf("%s has %s: ask with forge.As, which looks behind wrappers", name, found)
+			}
 		}
 	}
 }

@@ -27,7 +27,7 @@ type metrics struct {
 }
 
 // newMetrics makes them. What the database knows is read when it is asked for, so that every replica tells the same.
-func newMetrics(db *store.Store) *metrics {
+func newMetrics(db *store.Store, limits store.Limits) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -47,7 +47,7 @@ func newMetrics(db *store.Store) *metrics {
 	m.asked, m.found = pollCounters()
 	m.registry.MustRegister(
 		m.asked, m.found, &polled{db: db},
-		m.deliveries, m.turns, m.requests, m.remaining, &stored{db: db},
+		m.deliveries, m.turns, m.requests, m.remaining, &stored{db: db, limits: limits},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -77,18 +77,23 @@ func (m *metrics) requested(forgeName string) func(github.Request) {
 }
 
 // stored collects what the database knows.
-type stored struct{ db *store.Store }
+type stored struct {
+	db     *store.Store
+	limits store.Limits
+}
 
 var (
 	workPending = prometheus.NewDesc("boatlift_work_pending", "Repositories that have work, by state (waiting, running, failed, stuck).", []string{"state"}, nil)
 	workAge     = prometheus.NewDesc("boatlift_work_oldest_overdue_seconds", "For how long the work that is due longest has been due; 0 if none is.", nil, nil)
 	pullsOpen   = prometheus.NewDesc("boatlift_pull_requests_open", "Open pull requests of the bot, by environment and what their gate says.", []string{"environment", "gate"}, nil)
+	lineLength  = prometheus.NewDesc("boatlift_line_length", "New pull requests that wait, so that the limits of writes are kept to, by installation.", []string{"forge", "installation"}, nil)
+	lineEnd     = prometheus.NewDesc("boatlift_line_end_seconds", "How long it will take until the last of them is open.", []string{"forge", "installation"}, nil)
 	repoStates  = prometheus.NewDesc("boatlift_repositories", "Infra repositories, by state.", []string{"state"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (s *stored) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{workPending, workAge, pullsOpen, repoStates} {
+	for _, d := range []*prometheus.Desc{workPending, workAge, pullsOpen, lineLength, lineEnd, repoStates} {
 		ch <- d
 	}
 }
@@ -99,6 +104,7 @@ func (s *stored) Collect(ch chan<- prometheus.Metric) {
 	defer cancel()
 	s.collectWork(ctx, ch)
 	s.collectPulls(ctx, ch)
+	s.collectLines(ctx, ch)
 }
 
 func (s *stored) collectWork(ctx context.Context, ch chan<- prometheus.Metric) {

@@ -25,6 +25,7 @@ import (
 	"github.com/boatlift/boatlift/internal/dashboard"
 	"github.com/boatlift/boatlift/internal/forge"
 	"github.com/boatlift/boatlift/internal/forge/github"
+	"github.com/boatlift/boatlift/internal/forge/governor"
 	"github.com/boatlift/boatlift/internal/gitrepo"
 	"github.com/boatlift/boatlift/internal/hook"
 	"github.com/boatlift/boatlift/internal/polling"
@@ -69,7 +70,7 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 		return err
 	}
 	defer closeWith(log, "database", db)
-	count := newMetrics(db)
+	count := newMetrics(db, limitsOf(bot))
 	parts, err := join(bot, file, db, count, log)
 	if err != nil {
 		return err
@@ -86,7 +87,7 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	}
 	api := &dashboard.API{
 		Store: db, Version: versionText(), Started: started, Senders: parts.senders, Now: db.Now, Log: log, Observe: count.delivered,
-		Polls: parts.polls, Sync: syncUntil(ctx, parts.poller),
+		Limits: limitsOf(bot), Polls: parts.polls, Sync: syncUntil(ctx, parts.poller),
 	}
 	network, err := guarded(bot, api, log)
 	if err != nil {
@@ -160,7 +161,7 @@ func join(bot config.Bot, file string, db *store.Store, count *metrics, log *slo
 	for _, problem := range wrong {
 		log.Warn("a policy is wrong, and denies wherever it is used", "error", problem)
 	}
-	forges, webhooks, keys, err := makeForges(bot, count, log)
+	forges, webhooks, keys, err := makeForges(bot, db, count, log)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +218,7 @@ func tellRenewed(log *slog.Logger, key string, err error) {
 	log.Info("a secret was changed, and the new one is used", "key", key)
 }
 
-func makeForges(bot config.Bot, count *metrics, log *slog.Logger) (map[string]forge.Forge, map[string]forge.Webhook, map[string][]byte, error) {
+func makeForges(bot config.Bot, db *store.Store, count *metrics, log *slog.Logger) (map[string]forge.Forge, map[string]forge.Webhook, map[string][]byte, error) {
 	forges, webhooks, keys := map[string]forge.Forge{}, map[string]forge.Webhook{}, map[string][]byte{}
 	for _, f := range bot.Forges {
 		hub, err := makeForge(f, count.requested(f.Name), log)
@@ -226,6 +227,9 @@ func makeForges(bot config.Bot, count *metrics, log *slog.Logger) (map[string]fo
 		}
 		forges[f.Name], webhooks[f.Name] = hub, hub
 		keys[f.Name] = markerKey(f)
+		if limits := limitsOf(bot); limits.On() {
+			forges[f.Name] = governor.New(governor.Options{Forge: hub, Name: f.Name, Tokens: db, Limits: limits, Log: log})
+		}
 	}
 	return forges, webhooks, keys, nil
 }
@@ -273,6 +277,10 @@ func makeSigners(bot config.Bot) (map[string]*gitrepo.Signer, error) {
 		signers[f.Name] = signer
 	}
 	return signers, nil
+}
+
+func limitsOf(bot config.Bot) store.Limits {
+	return store.Limits{PerMinute: bot.Limits.WritesPerMinute, PerHour: bot.Limits.WritesPerHour}
 }
 
 func makeRegistryClient(bot config.Bot) (*registry.Client, error) {

@@ -53,11 +53,14 @@ func printStatus(w io.Writer, s dashboard.Status, now time.Time) {
 			fmt.Fprintf(w, "  ! %s\n", strings.ReplaceAll(shownLines(r.ConfigError), "\n", "\n    "))
 		}
 		for _, e := range r.Environments {
-			printEnvironment(w, e, now)
+			printEnvironment(w, e, s.Lines, now)
 		}
 	}
 	for _, r := range s.Registries {
 		printRegistry(w, r, now)
+	}
+	for _, l := range s.Lines {
+		printLine(w, l, now)
 	}
 	for _, work := range s.Work {
 		switch {
@@ -84,7 +87,7 @@ func printRegistry(w io.Writer, r dashboard.Registry, now time.Time) {
 	}
 }
 
-func printEnvironment(w io.Writer, e dashboard.Environment, now time.Time) {
+func printEnvironment(w io.Writer, e dashboard.Environment, lines []dashboard.Line, now time.Time) {
 	fmt.Fprintf(w, "  %s", e.Name)
 	if len(e.After) > 0 {
 		fmt.Fprintf(w, ", after %s", strings.Join(e.After, ", "))
@@ -106,6 +109,9 @@ func printEnvironment(w io.Writer, e dashboard.Environment, now time.Time) {
 		fmt.Fprintf(w, "    %s %s: %s %s\n", p.State, shown(p.Release.App), shown(p.Release.Label()), p.URL)
 		if p.State.Active() && p.Gate != nil {
 			fmt.Fprintf(w, "      %s\n", gateLine(*p.Gate))
+		}
+		if at, ok := opensAt(lines, p); ok {
+			fmt.Fprintf(w, "      waits for the limits of writes; it opens %s\n", when(at, now))
 		}
 		if p.LastError != "" {
 			fmt.Fprintf(w, "      ! %s (tried again %s)\n", shown(p.LastError), when(p.RetryAt, now))

@@ -30,6 +30,12 @@ const (
 	maxWorkers      = 64
 	minPoll         = time.Second
 	maxPoll         = 24 * time.Hour
+
+	// What GitHub documents for content that is made: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+	defaultPerMinute = 80
+	defaultPerHour   = 500
+	minWrites        = 10 // a pull request takes three, and some are kept for gates
+	maxWrites        = 100_000
 )
 
 // Environ is what the bot's file may look at besides itself.
@@ -95,7 +101,11 @@ type Bot struct {
 	Log        Log
 	Tokens     []Token
 	Pipelines  []Pipeline
+	Limits     Limits
 }
+
+// Limits are how many writes each installation may do at its forge; 0 is no limit.
+type Limits struct{ WritesPerMinute, WritesPerHour int }
 
 // Token lets a program or a person in over the network.
 type Token struct {
@@ -209,6 +219,7 @@ func (b *botCheck) bot(file botFile) Bot {
 		bot.Log = Log{Level: file.Log.Level.or("info"), Format: file.Log.Format.or("text")}
 	}
 	bot.PolicyDir = b.policyDir(file.PolicyDir)
+	bot.Limits = b.limits(file.Limits)
 	if file.Require != nil {
 		bot.Require = b.requirements(*file.Require)
 	}
@@ -223,6 +234,27 @@ func (b *botCheck) bot(file botFile) Bot {
 	b.names(file)
 	b.hosts(file)
 	return bot
+}
+
+func (b *botCheck) limits(e *limitsEntry) Limits {
+	out := Limits{defaultPerMinute, defaultPerHour}
+	if e == nil {
+		return out
+	}
+	for _, l := range []struct {
+		key  string
+		n    number
+		into *int
+	}{{"writesPerMinute", e.WritesPerMinute, &out.WritesPerMinute}, {"writesPerHour", e.WritesPerHour, &out.WritesPerHour}} {
+		switch {
+		case !l.n.set:
+		case l.n.value != 0 && (l.n.value < minWrites || l.n.value > maxWrites):
+			b.add(l.n, fmt.Sprintf("%s must be between %d and %d, or 0 for no limit", l.key, minWrites, maxWrites), fmt.Sprintf("write %s: %d", l.key, *l.into))
+		default:
+			*l.into = int(l.n.value)
+		}
+	}
+	return out
 }
 
 func (b *botCheck) listen(t text) string {

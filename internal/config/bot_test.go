@@ -108,5 +108,6 @@ func botText(bot Bot) string {
 	}
 	fmt.Fprintf(&b, "requires merge %q, rollout %q, pin %q\n", bot.Require.Merge, bot.Require.Rollout, bot.Require.Pin)
 	fmt.Fprintf(&b, "poll %s, workers %d, log %+v\n", bot.Poll, bot.Workers, bot.Log)
+	fmt.Fprintf(&b, "limits %+v\n", bot.Limits)
 	return b.String()
 }

@@ -16,7 +16,13 @@ type botFile struct {
 	Poll       span            `json:"poll,omitempty" eg:"poll: 10m" jsonschema:"default=10m" jsonschema_description:"How often a repository is looked at although nothing happened."`
 	Workers    number          `json:"workers,omitempty" eg:"workers: 4" jsonschema:"minimum=1,maximum=64,default=4" jsonschema_description:"How many repositories are worked on at once."`
 	Log        *logEntry       `json:"log,omitempty" eg:"log: {level: info, format: text}" jsonschema_description:"What the bot writes to its standard error."`
-	Limits     notYet          `json:"limits,omitempty" eg:"what the forge itself limits is kept to" jsonschema_description:"Not in this version: how many writes an installation may do. Refused, as nothing would hold them."`
+	Limits     *limitsEntry    `json:"limits,omitempty" eg:"limits: {writesPerMinute: 80, writesPerHour: 500}" jsonschema_description:"How many writes the bot does at a forge for each installation. What is above that waits in a line."`
+}
+
+type limitsEntry struct {
+	object
+	WritesPerMinute number `json:"writesPerMinute,omitempty" eg:"writesPerMinute: 80" jsonschema:"minimum=0,maximum=100000,default=80" jsonschema_description:"Writes in any minute; at least 10, or 0 for no limit."`
+	WritesPerHour   number `json:"writesPerHour,omitempty" eg:"writesPerHour: 500" jsonschema:"minimum=0,maximum=100000,default=500" jsonschema_description:"Writes in any hour; at least 10, or 0 for no limit."`
 }
 
 type registryEntry struct {

@@ -13,8 +13,8 @@
 //
 // # Decisions
 //
-// What is not enforced is not accepted: code owners and teams under approvals, limits, a registry's poll and postgres:// are refused with a sentence about what to write instead, as long as nothing collects the
-// evidence or holds the limit.
+// What is not enforced is not accepted: code owners and teams under approvals, a registry's poll and postgres:// are refused with a
+// sentence about what to write instead, as long as nothing collects the evidence.
 //
 // Image rules come out from the most to the least specific, as image.ComparePatterns orders them, since the first that matches counts:
 // an exception below a wildcard is not lost for standing there. Two rules for one pattern are refused.

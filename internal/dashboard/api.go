@@ -23,9 +23,10 @@ type API struct {
 	Senders []string  // paths of the endpoints: /hooks/NAME
 	Polls   []Polling // the registries that can be asked for tags
 	// Sync asks them now, tells each step, and returns what came of it; nil where nothing can.
-	Sync func(ctx context.Context, o SyncOrder, tell func(step any)) (result any, err error)
-	Now  func() time.Time // default time.Now
-	Log  *slog.Logger     // default discards
+	Sync   func(ctx context.Context, o SyncOrder, tell func(step any)) (result any, err error)
+	Limits store.Limits     // of writes at forges, that the bot keeps to
+	Now    func() time.Time // default time.Now
+	Log    *slog.Logger     // default discards
 	// Observe is told of every push that was told of, as of a webhook; may be nil.
 	Observe func(sender string, outcome store.Outcome)
 }

@@ -22,6 +22,7 @@ type Status struct {
 	Registries []Registry `json:"registries"`   // that can be asked for tags
 	Repos      []Repo     `json:"repositories"` // by name
 	Work       []Work     `json:"work"`         // what waits for a turn, is in one, or failed
+	Lines      []Line     `json:"lines"`        // of pull requests that wait, so that the limits of writes are kept to
 }
 
 // Endpoint is where webhooks come in, and the last one that came.
@@ -88,7 +89,7 @@ type Work struct {
 
 // Status reads it all.
 func (a *API) Status(ctx context.Context) (Status, error) {
-	s := Status{Version: a.Version, Since: a.Started, Endpoints: []Endpoint{}, Registries: []Registry{}, Repos: []Repo{}, Work: []Work{}}
+	s := Status{Version: a.Version, Since: a.Started, Endpoints: []Endpoint{}, Registries: []Registry{}, Repos: []Repo{}, Work: []Work{}, Lines: []Line{}}
 	for _, path := range a.Senders {
 		e, err := a.endpoint(ctx, path)
 		if err != nil {
@@ -113,6 +114,9 @@ func (a *API) Status(ctx context.Context) (Status, error) {
 		s.Repos = append(s.Repos, repoStatus(r, memory))
 	}
 	if s.Registries, err = a.registries(ctx); err != nil {
+		return s, err
+	}
+	if s.Lines, err = a.lines(ctx, called); err != nil {
 		return s, err
 	}
 	rows, err := a.Store.Work(ctx)

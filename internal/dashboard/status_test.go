@@ -198,3 +198,54 @@ func TestTextsFromOutsideAreTame(t *testing.T) {
 		t.Errorf("a sentence has several lines:\n%s", text)
 	}
 }
+
+// TestALineOfPullRequestsIsShown tells of pull requests that wait for the limits of writes: how many, which first, and until when.
+func TestALineOfPullRequestsIsShown(t *testing.T) {
+	s := newScene(t)
+	s.two()
+	s.api.Limits = store.Limits{PerMinute: 10, PerHour: 100}
+	var waiting []promotion.Promotion
+	for i, key := range []promotion.RepoKey{acceptance, production} {
+		environment := []string{"acceptance", "production"}[i]
+		s.repo(key, func(tx *store.Tx, _ store.Repo) {
+			for n := range 3 {
+				release := promotion.NewRelease(environment, "web", []promotion.Change{{Image: web, Tag: "1.5.0", Digest: digest(50 + n)}})
+				p := promotion.Promotion{
+					ID: release.ID[:12] + "-1", Repo: key, Release: release, State: promotion.Opening, Branch: release.Branch(),
+					CreatedAt: at(n), WaitsUntil: at(1),
+				}
+				tx.SavePromotion(p)
+				waiting = append(waiting, p)
+			}
+		})
+	}
+	status, err := s.api.Status(t.Context())
+	must(t, err)
+	if len(status.Lines) != 1 {
+		t.Fatalf("Status().Lines = %+v; want one", status.Lines)
+	}
+	line := status.Lines[0]
+	if line.Forge != "github" || line.Waiting != 6 || line.PerMinute != 10 || line.PerHour != 100 || !line.Ends.Equal(s.now.Add(time.Minute)) {
+		t.Errorf("the line is %+v; want 6 that end in a minute", line)
+	}
+	for i, row := range line.Order {
+		want := waiting[(i+3)%6] // production first
+		if row.Promotion != want.ID || row.Key != want.Repo || row.Environment != want.Release.Environment || row.Repo != "acme/infra-"+row.Environment {
+			t.Errorf("place %d: %+v; want %s", i, row, want.ID)
+		}
+	}
+	e, err := s.api.Why(t.Context(), "shop/web:1.5.0")
+	must(t, err)
+	var said []string
+	for _, sentence := range e.Says {
+		if strings.Contains(sentence.Say, "limits of writes") {
+			said = append(said, sentence.Under+" "+sentence.Say)
+		}
+	}
+	text := strings.Join(said, "\n")
+	for _, want := range []string{"acme/infra-production:production its pull request waits", "it is the next", "1 other goes first", "5 others go first, and it opens in about 1m0s"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("Why() does not say %q:\n%s", want, text)
+		}
+	}
+}

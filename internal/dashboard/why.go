@@ -21,6 +21,9 @@ import (
 type Explanation struct {
 	About string     `json:"about"`
 	Says  []Sentence `json:"says"`
+
+	lines []store.Line // in which promotions may wait
+	now   time.Time
 }
 
 // Sentence is one thing that is known.
@@ -52,7 +55,11 @@ var (
 // its sender's id. An image that is known goes before a delivery, whose id is for others to choose.
 func (a *API) Why(ctx context.Context, about string) (Explanation, error) {
 	about = strings.TrimSpace(about)
-	e := Explanation{About: line(about), Says: []Sentence{}}
+	e := Explanation{About: line(about), Says: []Sentence{}, now: a.now()}
+	var err error
+	if e.lines, err = a.Store.Lines(ctx, a.Limits); err != nil {
+		return e, err
+	}
 	switch {
 	case about == "":
 		return e, &Problem{Message: "about what?", Fix: whatToName, Status: http.StatusBadRequest}
@@ -151,6 +158,7 @@ func explain(e *Explanation, under string, p promotion.Promotion, among []promot
 	if i := slices.IndexFunc(among, func(o promotion.Promotion) bool { return p.SupersededBy != "" && o.ID == p.SupersededBy }); i >= 0 && among[i].URL != "" {
 		e.say(time.Time{}, under, fmt.Sprintf("its place was taken by %s: %s", among[i].Release.Label(), among[i].URL), "")
 	}
+	sayLine(e, under, p)
 	if p.LastError != "" {
 		e.add(Sentence{
 			Until: p.RetryAt, Under: under, Say: fmt.Sprintf("the last of %s did not work: %s", count(p.Attempts, "try", "tries"), p.LastError), Hint: "it is tried again by itself",

@@ -43,3 +43,19 @@ func (e *LimitError) Unwrap() error { return e.Cause }
 
 // RetryAfter is how long to wait before asking again.
 func (e *LimitError) RetryAfter() time.Duration { return e.After }
+
+// Pacer is a forge whose writes may have to wait, with a *PaceError.
+type Pacer interface{ Paced() bool }
+
+// PaceError tells that a write was not sent, so that the bot stays within what the forge allows it. Nothing is wrong: its time will come.
+type PaceError struct {
+	After time.Duration // how long to wait, from now
+	Ahead int           // new pull requests that go first
+}
+
+func (e *PaceError) Error() string {
+	return fmt.Sprintf("held back for %s, to stay within the limits of writes", e.After.Round(time.Second))
+}
+
+// RetryAfter is how long to wait before asking again.
+func (e *PaceError) RetryAfter() time.Duration { return e.After }

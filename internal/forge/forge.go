@@ -84,6 +84,7 @@ type NewPullRequest struct {
 	Title, Body string
 	Labels      []string
 	Draft       bool
+	Promotion   string // whose it is, for whoever paces writes; forges do not see it
 }
 
 // Edit changes parts of a pull request; nil leaves a part alone.

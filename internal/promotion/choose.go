@@ -53,8 +53,8 @@ func (p *planner) choose(env Environment, active []*Promotion, wishes []wish) []
 	}
 	for _, pr := range active {
 		if pr.State == Opening && pr.PullRequest == 0 {
-			if p.w.Now.Before(pr.RetryAt) {
-				p.wake(pr.RetryAt)
+			if again := later(pr.RetryAt, pr.WaitsUntil); p.w.Now.Before(again) {
+				p.wake(again)
 				continue
 			}
 			v := p.verdict(env, pr)
@@ -63,6 +63,13 @@ func (p *planner) choose(env Environment, active []*Promotion, wishes []wish) []
 		}
 	}
 	return active
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func findRelease(active []*Promotion, id string) *Promotion {

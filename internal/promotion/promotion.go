@@ -162,6 +162,7 @@ type Promotion struct {
 	LastError    string        `json:"lastError,omitempty"`   // what went wrong at the last try, for people
 	Attempts     int           `json:"attempts,omitempty"`    // tries that failed in a row
 	RetryAt      time.Time     `json:"retryAt,omitzero"`      // when it is tried again
+	WaitsUntil   time.Time     `json:"waitsUntil,omitzero"`   // it stands in the line for its pull request, which was not asked for yet, and asks again then
 	CreatedAt    time.Time     `json:"createdAt"`
 	OpenedAt     time.Time     `json:"openedAt,omitzero"`
 	EndedAt      time.Time     `json:"endedAt,omitzero"`

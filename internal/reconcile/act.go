@@ -53,6 +53,13 @@ func (t *turn) act(ctx context.Context, d promotion.Decision) (again bool, err e
 		if failed == nil {
 			continue
 		}
+		if pace := paceOf(failed); pace != nil { // planned again when its time has come
+			t.postpone(pace)
+			if pr, ok := promotionOf(a); ok {
+				unshown[pr.ID] = true
+			}
+			continue
+		}
 		if stop := endsTurn(failed); stop {
 			return false, failed
 		}
@@ -146,11 +153,16 @@ func (t *turn) save(ctx context.Context, pr promotion.Promotion, actor, action s
 	if err != nil {
 		return fmt.Errorf("write promotion %s down: %w", pr.ID, err)
 	}
+	t.wrote(pr)
+	return nil
+}
+
+// wrote remembers what was written down last.
+func (t *turn) wrote(pr promotion.Promotion) {
 	if t.saved == nil {
 		t.saved = map[string]promotion.Promotion{}
 	}
 	t.saved[pr.ID] = pr
-	return nil
 }
 
 func (t *turn) audit(actor, action, subject string, detail any) store.AuditEntry {

@@ -42,7 +42,7 @@ func (e *edit) moved(l promotion.Listing, c promotion.Change) {
 	e.moves = append(e.moves, movement{Change: c, dirs: []string{dir}})
 }
 
-// edit changes every kustomization of the environment that lists an image of the release.
+// edit changes every kustomization of the environment that lists an image of the release. Nothing is rendered yet.
 func (t *turn) edit(ctx context.Context, tree *gitrepo.Tree, lists []promotion.Listing, env promotion.Environment, release promotion.Release) (edit, error) {
 	changes := map[string][]kustomize.Change{}
 	e := edit{files: map[string][]byte{}}
@@ -78,7 +78,6 @@ func (t *turn) edit(ctx context.Context, tree *gitrepo.Tree, lists []promotion.L
 	if len(e.files) == 0 {
 		return edit{}, &unchangedError{env.Name, release.Label()}
 	}
-	t.render(ctx, tree, &e)
 	return e, nil
 }
 

@@ -37,6 +37,7 @@ type gitHost struct {
 	mu       sync.Mutex
 	compared map[[3]string]forgetest.Comparison
 	requests int
+	pushes   map[string]int // by repository
 }
 
 func newGitHost(t tester) *gitHost {
@@ -49,7 +50,7 @@ func newGitHost(t tester) *gitHost {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &gitHost{t: t, root: root, compared: map[[3]string]forgetest.Comparison{}}
+	h := &gitHost{t: t, root: root, compared: map[[3]string]forgetest.Comparison{}, pushes: map[string]int{}}
 	backend := &cgi.Handler{
 		Path: program, Args: []string{"http-backend"}, Dir: root, Stderr: io.Discard,
 		Env: []string{
@@ -66,6 +67,9 @@ func newGitHost(t tester) *gitHost {
 		r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 		h.mu.Lock()
 		h.requests++
+		if repo, ok := strings.CutSuffix(r.URL.Path, ".git/git-receive-pack"); ok {
+			h.pushes[strings.TrimPrefix(repo, "/")]++
+		}
 		h.mu.Unlock()
 		backend.ServeHTTP(w, r)
 	}))

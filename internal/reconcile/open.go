@@ -25,6 +25,7 @@ type work struct {
 	rebuild string // why the commit is made anew; empty otherwise
 	reopen  bool
 	changes edit
+	on      *gitrepo.Tree // what the changes were made on
 
 	replaced string // the head that was replaced by a push of this turn
 }
@@ -54,45 +55,37 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 	}
 	learned := t.learningFacts(ctx, all)
 	defer learned()
-	var updates []gitrepo.BranchUpdate
-	var ready, pushed []*work
-	for _, w := range all {
-		t.begun = append(t.begun, w.pr)
-		if !w.reopen { // a crash from here on is taken up by the next turn; a reopening only counts once it is done
-			if err := t.save(ctx, w.pr, "", "", nil); err != nil {
-				return out, err
-			}
-		}
-		update, needed, err := t.prepare(ctx, w)
-		switch {
-		case err != nil:
-			if err := t.openFailed(ctx, w, err, out); err != nil {
-				return out, err
-			}
-		case needed:
-			updates, pushed = append(updates, update), append(pushed, w)
-		default:
-			ready = append(ready, w)
-		}
+	if err := t.inOrder(ctx, all); err != nil {
+		return out, err
 	}
-	for i, result := range t.publish(ctx, updates, pushed) {
-		w := pushed[i]
-		if result.Err != nil {
-			if err := t.openFailed(ctx, w, fmt.Errorf("push branch %s: %w", w.pr.Branch, result.Err), out); err != nil {
+	t.begun = append(t.begun, promotionsOf(all)...)
+	// A crash from here on is taken up by the next turn; a reopening only counts once it is done.
+	if err := t.saveAll(ctx, slices.DeleteFunc(slices.Clone(all), func(w *work) bool { return w.reopen })); err != nil {
+		return out, err
+	}
+	ready, err := t.pushThose(ctx, all, out)
+	if err != nil {
+		return out, err
+	}
+	if err := t.lineUp(ctx, ready); err != nil {
+		return out, err
+	}
+	learned()
+	for i, w := range ready {
+		if w.kind() == opening && i > 0 && t.r.Now().Sub(t.now) > t.r.TurnLimit/2 {
+			return out, t.leaveForNext(ready[i:], out)
+		}
+		err := t.present(ctx, w)
+		if pace := paceOf(err); pace != nil {
+			if w.kind() == opening { // and so all behind it
+				return out, t.waitInLine(ctx, ready[i:], pace, out)
+			}
+			if err := t.putOff(ctx, w, pace, out); err != nil {
 				return out, err
 			}
 			continue
 		}
-		w.replaced = w.pr.Head
-		w.pr.Head, w.pr.Base = string(result.New), string(updates[i].Parent)
-		if w.pr.MergeableAt = ""; w.pr.Base == string(t.base) {
-			w.pr.MergeableAt = w.pr.Base
-		}
-		ready = append(ready, w)
-	}
-	learned()
-	for _, w := range ready {
-		if err := t.present(ctx, w); err != nil {
+		if err != nil {
 			if err := t.openFailed(ctx, w, err, out); err != nil {
 				return out, err
 			}
@@ -115,6 +108,61 @@ func (t *turn) learningFacts(ctx context.Context, all []*work) (wait func()) {
 	var learning sync.WaitGroup
 	learning.Go(func() { t.learnFacts(ctx, releases...) })
 	return learning.Wait
+}
+
+// pushThose makes the commits that are missing and pushes their branches in one request. It returns those of which the branch is there.
+func (t *turn) pushThose(ctx context.Context, all []*work, out outcome) (ready []*work, err error) {
+	var updates []gitrepo.BranchUpdate
+	var pushed []*work
+	there := map[*work]bool{}
+	left, held := false, false
+	for _, w := range all {
+		if t.branchStands(w) {
+			there[w] = true
+			continue
+		}
+		if len(updates) >= t.mostCommits() {
+			out.failed[w.pr.ID], left = true, true // a later turn comes to it
+			continue
+		}
+		update, needed, err := t.prepare(ctx, w)
+		switch {
+		case err != nil:
+			if err := t.openFailed(ctx, w, err, out); err != nil {
+				return nil, err
+			}
+		case needed:
+			updates, pushed = append(updates, update), append(pushed, w)
+		default:
+			there[w] = true
+		}
+	}
+	for i, result := range t.publish(ctx, updates, pushed) {
+		w := pushed[i]
+		if pace := paceOf(result.Err); pace != nil {
+			held = true
+			if err := t.putOff(ctx, w, pace, out); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if result.Err != nil {
+			if err := t.openFailed(ctx, w, fmt.Errorf("push branch %s: %w", w.pr.Branch, result.Err), out); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		w.replaced = w.pr.Head
+		w.pr.Head, w.pr.Base = string(result.New), string(updates[i].Parent)
+		if w.pr.MergeableAt = ""; w.pr.Base == string(t.base) {
+			w.pr.MergeableAt = w.pr.Base
+		}
+		there[w] = true
+	}
+	if left && !held {
+		t.wakeLater(0)
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(w *work) bool { return !there[w] }), nil
 }
 
 // pushAll pushes all branches in one request. There is a result for each, whatever happens.
@@ -184,7 +232,7 @@ func (t *turn) prepare(ctx context.Context, w *work) (update gitrepo.BranchUpdat
 	if w.changes, err = t.edit(ctx, on, lists, env, w.pr.Release); err != nil {
 		return update, false, err
 	}
-	w.pr.Files = sortedKeys(w.changes.files)
+	w.on, w.pr.Files = on, sortedKeys(w.changes.files)
 	if old != "" && string(old) != w.pr.Head {
 		commit, err := t.remote.Commit(ctx, old)
 		if err != nil {

@@ -57,8 +57,12 @@ func (t *turn) keepPages(ctx context.Context) error {
 			continue
 		}
 		err := t.keepPage(ctx, pr)
+		pace := paceOf(err)
 		switch {
 		case err == nil:
+		case pace != nil: // so it is with all others
+			t.postpone(pace)
+			return nil
 		case endsTurn(err):
 			return err
 		default:
@@ -156,6 +160,8 @@ func (t *turn) changesAt(ctx context.Context, pr promotion.Promotion) (edit, err
 		e = edit{notice: "What changes cannot be shown any more: " + firstLine(err.Error())}
 	case err != nil:
 		return edit{}, err
+	default:
+		t.render(ctx, on, &e)
 	}
 	t.r.edits.put(pr.Head, e)
 	return e, nil

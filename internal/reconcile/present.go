@@ -14,6 +14,9 @@ import (
 // present opens the pull request of a pushed branch, or brings the one that is there up to date, and shows the gate on its head.
 func (t *turn) present(ctx context.Context, w *work) error {
 	env := w.pr.Release.Environment
+	if err := t.showChanges(ctx, w); err != nil {
+		return err
+	}
 	p, err := t.pageOf(ctx, w.pr)
 	if err != nil {
 		return err
@@ -21,7 +24,8 @@ func (t *turn) present(ctx context.Context, w *work) error {
 	p.history, p.changes = t.knownHistory(&p.pr), w.changes
 	title, body, sum := pullTitle(w.pr.Release), p.body(t.mark(w.pr)), p.sum()
 	t.r.edits.put(w.pr.Head, w.changes)
-	if !w.reopen && w.rebuild == "" { // from here on there may be a pull request, and the next turn has to look for it
+	if w.kind() == opening { // from here on there may be a pull request, and the next turn has to look for it
+		w.pr.WaitsUntil = time.Time{}
 		if err := t.save(ctx, w.pr, "", "", nil); err != nil {
 			return err
 		}
@@ -46,6 +50,7 @@ func (t *turn) present(ctx context.Context, w *work) error {
 	default:
 		pull, found, err := t.openOrFind(ctx, w.pr, forge.NewPullRequest{
 			Head: w.pr.Branch, Base: t.repo.DefaultBranch, Title: title, Body: body, Labels: []string{"boatlift", "boatlift/" + env},
+			Promotion: w.pr.ID,
 		})
 		if err != nil {
 			return err
@@ -67,7 +72,7 @@ func (t *turn) present(ctx context.Context, w *work) error {
 	showing := t.showGate(ctx, w.pr.Head, w.pr, w.verdict)
 	if showing != nil {
 		w.pr.GateHead = "" // shown at the next turn
-		t.wakeLater(5 * time.Second)
+		t.wakeLater(max(5*time.Second, retryAfter(showing)))
 	}
 	if err := t.save(ctx, w.pr, "", action, nil); err != nil {
 		return err
@@ -76,6 +81,18 @@ func (t *turn) present(ctx context.Context, w *work) error {
 		return showing
 	}
 	return nil
+}
+
+// showChanges renders what a promotion changes; where an earlier turn pushed its branch, that is found out anew. What waits for its pull
+// request is rendered when its time has come, not in every turn before.
+func (t *turn) showChanges(ctx context.Context, w *work) (err error) {
+	switch {
+	case w.on != nil:
+		t.render(ctx, w.on, &w.changes)
+	case !w.reopen:
+		w.changes, err = t.changesAt(ctx, w.pr)
+	}
+	return err
 }
 
 // openOrFind opens a pull request, or finds the one that is open for the branch already.

@@ -51,7 +51,7 @@ func (t *turn) signed(ctx context.Context, u gitrepo.BranchUpdate, w *work) (mov
 		return gitrepo.BranchUpdate{Branch: u.Branch, Old: u.Old, To: gitrepo.Hash(w.pr.Head)}, "", nil
 	}
 	w.pr.Unsigned = ""
-	committer, ok := t.forge.(forge.Committer)
+	committer, ok := forge.As[forge.Committer](t.forge)
 	if !ok {
 		w.pr.Unsigned = "this forge makes no commits itself"
 		return u, "", nil

@@ -33,7 +33,7 @@ func (t *turn) observePulls(ctx context.Context) error {
 	ours := map[int]bool{}
 	for i := range t.world.Promotions {
 		pr := &t.world.Promotions[i]
-		if pr.State == promotion.Opening && pr.PullRequest == 0 && pr.Head != "" {
+		if pr.State == promotion.Opening && pr.PullRequest == 0 && pr.Head != "" && pr.WaitsUntil.IsZero() {
 			if err := t.findPull(ctx, pr, open); err != nil {
 				return err
 			}

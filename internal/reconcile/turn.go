@@ -61,6 +61,9 @@ func (t *turn) run(ctx context.Context) (store.Finish, error) {
 	t.rec, t.repo = t.mem.Repo, repositoryOf(t.mem.Repo)
 	t.rec.State, t.rec.StateReason = "", "" // whoever parks the repo meanwhile is not contradicted
 	finish, err := t.lookAndAct(ctx)
+	if pace := paceOf(err); pace != nil {
+		return store.Finish{WakeAt: t.now.Add(pace.After)}, nil
+	}
 	if gone := t.goneBecause(ctx, err); gone != "" {
 		t.log.Info("repository parked", "reason", gone)
 		return store.Finish{}, t.r.Store.SetRepoState(ctx, t.claim.Repo, store.RepoParked, gone)

@@ -274,7 +274,7 @@ const (
 
 // sweep asks a forge for the webhooks that did not arrive, such as those sent while no bot ran.
 func (r *Reconciler) sweep(ctx context.Context, name string) (store.Finish, error) {
-	f, ok := r.Forges[name].(forge.Redeliverer)
+	f, ok := forge.As[forge.Redeliverer](r.Forges[name])
 	if !ok {
 		return store.Finish{}, nil
 	}

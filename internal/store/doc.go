@@ -44,8 +44,13 @@
 // number and not by a clock, and wakes the repo once more. The counter of the pushes is locked by both, so that they cannot miss each
 // other.
 //
-// Table rollouts has one row for each environment, its newest rollout and what that made run. The tables approvals and limits
-// come with the first who keeps something in them.
+// Table rollouts has one row for each environment, its newest rollout and what that made run. The table approvals comes with the
+// first who keeps something in it.
+//
+// Table limits has a row for every write at a forge of the last hour, not a number of tokens: only so is no minute above the limit that
+// begins in the middle of another one, and all tokens may be spent at once where nobody has written for a while. A token is taken when a
+// write begins and comes back a minute, or an hour, after it ended. The line of new pull requests is not kept apart: it is the promotions
+// that say until when they wait. Who does not come back within half a minute after that does not keep others waiting.
 //
 // Table facts is a cache: what a digest names never changes, so whoever read it may write it down, without a claim, and a row that
 // was removed because it is old is only read from its registry again.

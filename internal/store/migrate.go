@@ -95,7 +95,7 @@ type migration struct {
 func migrated() []string {
 	return []string{
 		"repos", "environments", "environment_after", "listings", "listed_since", "promotions", "promotion_images", "rejections", "holds",
-		"rollouts", "verifications", "notes", "checks", "deliveries", "delivery_subjects", "pushes", "tags", "facts", "polls", "polled", "work", "audit", "counters",
+		"rollouts", "verifications", "notes", "checks", "deliveries", "delivery_subjects", "pushes", "tags", "facts", "polls", "polled", "work", "limits", "audit", "counters",
 	}
 }
 

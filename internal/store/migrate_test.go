@@ -55,6 +55,7 @@ func lived(t *testing.T, path string) *Store {
 		must(t, second(s.Accept(t.Context(), d, []Push{pushOf(web, fmt.Sprint(n), n)}, nil)))
 		must(t, s.Audit(t.Context(), entry(n)))
 	}
+	must(t, second(s.TakeWrites(t.Context(), WriteRequest{Forge: "github", Installation: 7, Writes: 1, Limits: Limits{PerMinute: 80}, Within: time.Minute})))
 	must(t, second(s.Accept(t.Context(), Delivery{Sender: "big", DeliveryID: "big", Outcome: Stored, Body: bytes.Repeat([]byte("x"), 5<<20)}, nil, nil)))
 	return s
 }

@@ -27,6 +27,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"verifications", verificationsTests},
 		{"polls", pollsTests},
 		{"audit", auditTests},
+		{"limits", limitsTests},
 	} {
 		t.Run(topic.name, func(t *testing.T) {
 			for _, test := range topic.tests {

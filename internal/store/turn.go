@@ -348,13 +348,14 @@ func savePromotion(ctx context.Context, s *Store, q *conn, p promotion.Promotion
 			ended = micros(t)
 		}
 	}
-	if _, err := q.exec(ctx, `INSERT INTO promotions (repo, id, environment, app, release_id, state, active, live, branch, pull_request, created_at, ended_at, body)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+	if _, err := q.exec(ctx, `INSERT INTO promotions (repo, id, environment, app, release_id, state, active, live, branch, pull_request, created_at, ended_at, body, waits_until)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (repo, id) DO UPDATE SET environment = excluded.environment, app = excluded.app, release_id = excluded.release_id,
 			state = excluded.state, active = excluded.active, live = excluded.live, branch = excluded.branch,
-			pull_request = excluded.pull_request, created_at = excluded.created_at, ended_at = excluded.ended_at, body = excluded.body`,
+			pull_request = excluded.pull_request, created_at = excluded.created_at, ended_at = excluded.ended_at, body = excluded.body,
+			waits_until = excluded.waits_until`,
 		string(p.Repo), p.ID, p.Release.Environment, p.Release.App, p.Release.ID, string(p.State), bit(p.State.Active()), bit(live),
-		p.Branch, p.PullRequest, micros(p.CreatedAt), ended, string(body)); err != nil {
+		p.Branch, p.PullRequest, micros(p.CreatedAt), ended, string(body), micros(p.WaitsUntil)); err != nil {
 		if s.dialect.duplicate(err) {
 			return &DuplicateError{Repo: p.Repo, Promotion: p.ID, Branch: p.Branch}
 		}

@@ -47,8 +47,12 @@ func (b *Bot) DataDir() string { return filepath.Join(b.dir, "data") }
 // PID is the process's id while it runs.
 func (b *Bot) PID() int { return b.cmd.Process.Pid }
 
-// config is the bot's boatlift.yaml.
+// config is the bot's boatlift.yaml. The sandbox's forge has no limits of its own unless it is told to, so the bot keeps to none either.
 func (b *Bot) config() string {
+	limits := "limits: {writesPerMinute: 0, writesPerHour: 0}\n"
+	if strings.Contains(b.more, "limits:") {
+		limits = ""
+	}
 	return fmt.Sprintf(`listen: %s
 dataDir: %s
 registries:
@@ -63,7 +67,7 @@ forges:
     webhookSecret: file:webhook-secret
     url: %s
 %slog: {format: json, level: debug}
-%s`, b.listen, b.DataDir(), strings.TrimRight(b.registry, "\n"), b.appID, b.apiURL, b.forge, b.more)
+%s%s`, b.listen, b.DataDir(), strings.TrimRight(b.registry, "\n"), b.appID, b.apiURL, b.forge, limits, b.more)
 }
 
 // Start runs the process and waits until it listens. Started again, it has its old address.

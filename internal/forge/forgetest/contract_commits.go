@@ -10,7 +10,7 @@ import (
 func commitPromises() []promise {
 	committer := func(t *testing.T, h Harness) forge.Committer {
 		t.Helper()
-		c, ok := h.Forge().(forge.Committer)
+		c, ok := forge.As[forge.Committer](h.Forge())
 		if !ok {
 			t.Skip("this forge makes no commits itself: they are pushed")
 		}

@@ -51,6 +51,7 @@ func (b *limitedBy) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	forge.Sending(request.Context(), request.Method)
 	response, err := b.next.RoundTrip(request)
 	if err != nil {
 		return nil, l.learn(err)

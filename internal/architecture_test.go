@@ -41,7 +41,8 @@ type row struct{ imports, tests []string }
 var rows = map[string]row{
 	"internal/config":   {imports: []string{"internal/image", "internal/promotion", "internal/gate", "internal/trust"}},
 	"internal/image":    {},
-	"internal/registry": {imports: []string{"internal/image", "internal/trust"}, tests: []string{"internal/trust/trusttest"}},
+	"internal/login":    {},
+	"internal/registry": {imports: []string{"internal/image", "internal/login", "internal/trust"}, tests: []string{"internal/trust/trusttest"}},
 	"internal/hook": {
 		imports: []string{"internal/image", "internal/registry", "internal/forge", "internal/store"},
 		tests:   []string{"internal/forge/forgetest", "internal/forge/github", "internal/promotion"},
@@ -124,10 +125,14 @@ var dependencies = []dependency{
 	{path: "github.com/Masterminds/semver/v3", in: []string{"internal/image"}},
 	{path: "github.com/aymanbagabas/go-udiff", in: []string{"internal/kustomize", "internal/render"}},
 
-	{path: "github.com/google/go-containerregistry", in: []string{"internal/registry", "cmd/sandbox/images"}},
+	{path: "github.com/google/go-containerregistry", in: []string{"internal/registry", "internal/login", "cmd/sandbox/images"}},
 	{path: "github.com/distribution/distribution/v3", in: []string{"cmd/sandbox/images"}},
 	{path: "github.com/sirupsen/logrus", in: []string{"cmd/sandbox/images"}}, // distribution's logger, to silence it
 
+	{path: "github.com/awslabs/amazon-ecr-credential-helper/ecr-login", in: []string{"internal/login"}},
+	{path: "github.com/aws/aws-sdk-go-v2", in: []string{"internal/login"}},
+	{path: "github.com/aws/smithy-go", in: []string{"internal/login"}},
+	{path: "golang.org/x/oauth2", in: []string{"internal/login"}},
 	{path: "github.com/coreos/go-oidc/v3", in: []string{"internal/trust"}},
 
 	{path: "github.com/go-chi/chi/v5", in: []string{"internal/hook", "internal/dashboard", "cmd/boatlift", "cmd/sandbox"}},

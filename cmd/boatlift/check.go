@@ -16,6 +16,7 @@ import (
 	"github.com/boatlift/boatlift/internal/config"
 	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/kustomize"
+	"github.com/boatlift/boatlift/internal/login"
 	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/reconcile"
 	"github.com/boatlift/boatlift/internal/registry"
@@ -158,6 +159,7 @@ func environ(file string) config.Environ {
 	dir := filepath.Dir(file)
 	return config.Environ{
 		Getenv: os.LookupEnv, RegistryTypes: types, NoSecret: noSecret, OwnHost: ownHost, PoliciesIn: policiesIn(file),
+		HelperFits: login.Fits,
 		ReadFile: func(name string) ([]byte, error) {
 			if !filepath.IsAbs(name) {
 				name = filepath.Join(dir, name)

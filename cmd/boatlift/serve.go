@@ -284,13 +284,16 @@ func limitsOf(bot config.Bot) store.Limits {
 }
 
 func makeRegistryClient(bot config.Bot) (*registry.Client, error) {
-	opts := registry.Options{Credentials: map[string]registry.Credential{}, UserAgent: "boatlift/" + versionText()}
+	opts := registry.Options{Credentials: map[string]registry.Credential{}, Helpers: map[string]string{}, UserAgent: "boatlift/" + versionText()}
 	for _, r := range bot.Registries {
 		if r.Host == "" {
 			continue
 		}
 		if r.Username != "" {
 			opts.Credentials[r.Host] = registry.Credential{Username: r.Username, Renewed: r.Password.Reveal}
+		}
+		if r.Helper != "" {
+			opts.Helpers[r.Host] = r.Helper
 		}
 		if r.Insecure {
 			opts.PlainHTTP = append(opts.PlainHTTP, r.Host)

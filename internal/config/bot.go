@@ -43,6 +43,7 @@ type Environ struct {
 	Getenv        func(name string) (string, bool)  // nil: nothing is set
 	ReadFile      func(name string) ([]byte, error) // reads the file of a secret; a relative name begins at the folder of the bot's file. nil: there are none
 	RegistryTypes []string                          // what a registry's type may be
+	HelperFits    func(helper, host string) bool    // whether a credential helper is for a registry's host; nil: it is not checked
 	NoSecret      []string                          // types of which some prove themselves without a secret of ours
 	OwnHost       []string                          // types that have one host only
 	Policies      PolicyChecker                     // checks require.policies; nil: those that ship with the bot are known
@@ -125,6 +126,7 @@ type Registry struct {
 	Webhook    string  // the name of the forge by whose webhook its pushes come; empty: its own, at /hooks/Name
 	Username   string  // empty: no credentials
 	Password   Secret
+	Helper     string            // logs in by what a cloud gives to the machine: ecr, gar or acr; empty: none
 	Insecure   bool              // the host is asked without TLS
 	Settings   map[string]string // what the type needs besides
 	Poll       time.Duration     // how often it is asked for tags; 0: the type's own default
@@ -514,12 +516,7 @@ func (b *botCheck) registry(r registryEntry, forges []forgeEntry) Registry {
 		}
 		b.add(r, "secret is missing, so anybody could post pushes", right)
 	}
-	if r.Credentials != nil {
-		out.Username, out.Password = r.Credentials.Username.value, b.secret(r.Credentials.Password, "password")
-		if r.Host.line == 0 {
-			b.add(r.Credentials, "credentials need the host that they are for", "write host: registry.acme.io as images name it")
-		}
-	}
+	b.credentials(r, &out)
 	if r.Insecure.value && r.Host.line == 0 {
 		b.add(r.Insecure, "insecure needs the host that it is for", "write host: registry.acme.io as images name it")
 	}

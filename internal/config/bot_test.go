@@ -49,6 +49,7 @@ func environ(t testing.TB) Environ {
 			}
 		},
 		RegistryTypes: []string{"distribution", "gitlab", "ghcr"}, OwnHost: []string{"ghcr"},
+		HelperFits: func(helper, host string) bool { return strings.HasPrefix(host, helper) },
 	}
 }
 
@@ -84,7 +85,7 @@ func botText(bot Bot) string {
 	for _, r := range bot.Registries {
 		fmt.Fprintf(&b, "registry %s of type %s at %q\n", r.Name, r.Type, r.Host)
 		fmt.Fprintf(&b, "  secret %q, webhook %q\n", r.Secrets.Reveal(), r.Webhook)
-		fmt.Fprintf(&b, "  user %q %q, insecure %t\n", r.Username, r.Password.Reveal(), r.Insecure)
+		fmt.Fprintf(&b, "  user %q %q, helper %q, insecure %t\n", r.Username, r.Password.Reveal(), r.Helper, r.Insecure)
 		if r.Poll > 0 || r.PollOff || r.OnlyPolled {
 			fmt.Fprintf(&b, "  poll %s, off %t, and nothing else %t\n", r.Poll, r.PollOff, r.OnlyPolled)
 		}

@@ -67,8 +67,10 @@ type pipelineEntry struct {
 
 type credentialsEntry struct {
 	object
-	Username text         `json:"username" eg:"username: bot" jsonschema_description:"The account's name."`
-	Password secretSource `json:"password" eg:"password: env:REGISTRY_PASSWORD" jsonschema_description:"Its password or token: env:NAME or file:/path."`
+	Username text         `json:"username,omitempty" eg:"username: bot" jsonschema_description:"The account's name."`
+	Password secretSource `json:"password,omitempty" eg:"password: env:REGISTRY_PASSWORD" jsonschema_description:"Its password or token: env:NAME or file:/path."`
+	Token    secretSource `json:"token,omitempty" eg:"token: env:GITHUB_TOKEN" jsonschema_description:"In place of both: a token that needs no name, as GitHub's with read:packages: env:NAME or file:/path."`
+	Helper   text         `json:"helper,omitempty" eg:"helper: ecr" jsonschema:"enum=ecr,enum=gar,enum=acr" jsonschema_description:"In place of all: log in as the identity that Amazon (ecr), Google (gar) or Azure (acr) gives to the machine or process."`
 }
 
 type forgeEntry struct {

@@ -201,6 +201,11 @@ func (forgeEntry) JSONSchemaExtend(s *jsonschema.Schema) {
 }
 
 // JSONSchemaExtend adds what no tag of a field can say.
+func (credentialsEntry) JSONSchemaExtend(s *jsonschema.Schema) {
+	exactlyOne(s, []string{"username", "password"}, []string{"token"}, []string{"helper"})
+}
+
+// JSONSchemaExtend adds what no tag of a field can say.
 func (registryEntry) JSONSchemaExtend(s *jsonschema.Schema) {
 	for _, key := range []string{"secret", "webhook", "poll", "settings"} { // the last for types that prove themselves by it
 		s.AnyOf = append(s.AnyOf, &jsonschema.Schema{Required: []string{key}})

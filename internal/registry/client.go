@@ -42,6 +42,7 @@ func (Credential) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // Options configure a Client; the zero value asks with what Docker's configuration has.
 type Options struct {
 	Credentials    map[string]Credential // by host, as images name it; before Docker's configuration
+	Helpers        map[string]string     // by host: a cloud's own way to log in, a name of package login; before Docker's configuration
 	NoDockerConfig bool                  // do not look at Docker's (Podman's) configuration and its credential helpers
 	PlainHTTP      []string              // hosts that may be asked without TLS; localhost and 127.0.0.1 always may
 	Timeout        time.Duration         // of one question, all its requests together; of one page when listing. 0: 20 s
@@ -104,7 +105,11 @@ func NewClient(options Options) (*Client, error) {
 		}
 		c.plain[canonical] = true
 	}
-	chain := []authn.Keychain{staticKeychain(c.credentials)}
+	helpers, err := newHelpers(options.Helpers, options.Now)
+	if err != nil {
+		return nil, err
+	}
+	chain := []authn.Keychain{staticKeychain(c.credentials), helpers}
 	if !options.NoDockerConfig {
 		chain = append(chain, authn.DefaultKeychain)
 	}

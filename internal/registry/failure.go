@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/boatlift/boatlift/internal/image"
+	"github.com/boatlift/boatlift/internal/login"
 )
 
 // NotFoundError reports a tag, a digest or a repository that the registry says it does not have.
@@ -108,6 +109,7 @@ func (c *Client) fault(ctx context.Context, name image.Name, reference string, e
 		unavailable *UnavailableError
 		plain       *plainHTTPError
 		answer      *transport.Error
+		loggedIn    *login.Error
 	)
 	host := name.Host()
 	switch {
@@ -116,6 +118,8 @@ func (c *Client) fault(ctx context.Context, name image.Name, reference string, e
 	case errors.As(err, &plain):
 		// Also where https was tried first and failed for another reason, which is then the reason given.
 		return &UnavailableError{Host: host, Reason: c.scrub(err), hint: plain.hint()}
+	case errors.As(err, &loggedIn):
+		return &UnavailableError{Host: host, Reason: c.scrub(loggedIn), hint: loggedIn.Hint()}
 	case errors.As(err, &answer):
 		return sortAnswer(name, reference, answer)
 	case errors.Is(err, errSlow), errors.Is(err, context.DeadlineExceeded):

@@ -17,8 +17,8 @@ import (
 	"github.com/boatlift/boatlift/internal/image"
 )
 
-// login asks for a password, as Basic or by a token of realm.
-func login(r *rig, password *atomic.Value, realm string) http.HandlerFunc {
+// asking asks for a password, as Basic or by a token of realm.
+func asking(r *rig, password *atomic.Value, realm string) http.HandlerFunc {
 	return func(w http.ResponseWriter, request *http.Request) {
 		user, pass, basic := request.BasicAuth()
 		right := basic && user == "bot" && pass == password.Load()
@@ -48,7 +48,7 @@ func TestCredentials(t *testing.T) {
 		if realm != "" {
 			realm = "http://" + r.host + realm
 		}
-		r.serve(login(r, &password, realm))
+		r.serve(asking(r, &password, realm))
 		for _, test := range []struct {
 			credentials map[string]Credential
 			right       bool
@@ -82,7 +82,7 @@ func TestToken(t *testing.T) {
 	r := newRig(t)
 	want := r.push(t, "shop/web", "1", anImage(t))
 	var none atomic.Value
-	r.serve(login(r, &none, "http://"+r.host+"/token"))
+	r.serve(asking(r, &none, "http://"+r.host+"/token"))
 	got, err := newTestClient(t, Options{Credentials: map[string]Credential{r.host: {Token: "granted"}}}).Resolve(t.Context(), r.name("shop/web"), "1")
 	if err != nil || got != want {
 		t.Errorf("Resolve = %s, %v; want %s", got, err, want)
@@ -95,7 +95,7 @@ func TestRotatedPassword(t *testing.T) {
 	var password, now atomic.Value
 	password.Store("old")
 	now.Store(time.Unix(0, 0))
-	r.serve(login(r, &password, ""))
+	r.serve(asking(r, &password, ""))
 	client := newTestClient(t, Options{
 		Credentials: map[string]Credential{r.host: {Username: "bot", Renewed: func() []byte { return []byte(password.Load().(string)) }}},
 		Now:         func() time.Time { return now.Load().(time.Time) },
@@ -124,7 +124,7 @@ func TestRealmOfAnotherHostGetsNoPassword(t *testing.T) {
 	for _, realm := range []string{other.URL + "/token", "http://registry.evil.example/token", "http://169.254.169.254/latest", "file:///etc/passwd"} {
 		var password atomic.Value
 		password.Store("hunter2-hunter2")
-		r.serve(login(r, &password, realm))
+		r.serve(asking(r, &password, realm))
 		client := newTestClient(t, Options{Credentials: map[string]Credential{r.host: {Username: "bot", Password: "hunter2-hunter2"}}})
 		_, err := client.Resolve(t.Context(), r.name("shop/web"), "1")
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
@@ -262,5 +262,29 @@ func TestNothingPrintsACredential(t *testing.T) {
 		if got := client.scrub(err); strings.Contains(got, "hunter") || strings.Contains(got, "Amz") || strings.ContainsAny(got, "\n\x1b") {
 			t.Errorf("scrubbed: %q", got)
 		}
+	}
+}
+
+// Nobody is asked anonymously where a login fails: the answer would only hide why.
+func TestALoginThatFailsIsTheReason(t *testing.T) {
+	r := newRig(t)
+	r.push(t, "shop/web", "1", anImage(t))
+	r.requests()
+	client := newTestClient(t, Options{Helpers: map[string]string{r.host: "ecr"}})
+	_, err := client.Resolve(t.Context(), r.name("shop/web"), "1")
+	var unavailable *UnavailableError
+	if !errors.As(err, &unavailable) || !strings.Contains(err.Error(), "log in to "+r.host+" by ecr: it is no registry of that cloud") || unavailable.Hint() == "" {
+		t.Errorf("Resolve = %v; want why nobody could log in, and what to do", err)
+	}
+	for _, request := range r.requests() {
+		if strings.Contains(request, "shop/web") {
+			t.Errorf("the registry was asked %s", request)
+		}
+	}
+	if _, err := NewClient(Options{Helpers: map[string]string{"a.io": "aws"}}); err == nil {
+		t.Error("a helper that does not exist is taken")
+	}
+	if _, err := NewClient(Options{Helpers: map[string]string{"not a host": "ecr"}}); err == nil {
+		t.Error("a host that is none is taken")
 	}
 }

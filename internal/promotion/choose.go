@@ -36,8 +36,7 @@ func (p *planner) choose(env Environment, active []*Promotion, wishes []wish) []
 			pr := p.begin(env, w.release)
 			leaving := p.leaving(env, active, pr)
 			if env.MaxOpen > 0 && len(active)-len(leaving)+1 > env.MaxOpen {
-				p.note(Note{
-					Environment: env.Name, App: w.app.Name, Image: pr.Release.Changes[0].Image, Tag: pr.Release.Changes[0].Tag,
+				p.noteAll(pr.Release, Note{
 					Say:  fmt.Sprintf("waits: %d pull requests are open in %s, and maxOpen is %d", len(active), env.Name, env.MaxOpen),
 					Hint: "merge or close one of them, or raise maxOpen in .boatlift.yaml",
 				})

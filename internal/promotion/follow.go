@@ -10,6 +10,7 @@ import (
 
 // follow applies what the forge shows of a promotion's pull request, and what the pipeline did after the merge.
 func (p *planner) follow(env Environment, pr *Promotion) {
+	active := pr.State.Active()
 	pull, seen := p.w.Pulls[pr.PullRequest]
 	seen = seen && pr.PullRequest != 0
 	switch {
@@ -33,6 +34,9 @@ func (p *planner) follow(env Environment, pr *Promotion) {
 	}
 	if pr.State == Deployed || pr.State == Verified {
 		p.verified(env, pr)
+	}
+	if active && !pr.State.Active() {
+		p.ending[pr.Branch] = true // a release that is wanted again needs its branch, and has it once this is written down
 	}
 }
 
@@ -105,7 +109,9 @@ func (p *planner) closed(env Environment, pr *Promotion, pull Pull) {
 	if pr.Reopened == 0 {
 		pr.Reopened++
 		pr.State = Open
-		p.do(Reopen{Promotion: *pr, Verdict: p.verdict(env, pr)})
+		v := p.verdict(env, pr)
+		p.shown(pr, v)
+		p.do(Reopen{Promotion: *pr, Verdict: v})
 		return
 	}
 	images := imagesOf(pr.Release)

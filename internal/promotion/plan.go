@@ -48,6 +48,14 @@ func (p *planner) note(n Note) {
 	p.wake(n.Until)
 }
 
+// noteAll notes the same of every image that a release would move: people ask by image.
+func (p *planner) noteAll(r Release, n Note) {
+	for _, c := range r.Changes {
+		n.Environment, n.App, n.Image, n.Tag = r.Environment, r.App, c.Image, c.Tag
+		p.note(n)
+	}
+}
+
 // wake remembers the earliest moment at which the clock alone may change the decision.
 func (p *planner) wake(at time.Time) {
 	if !at.IsZero() && (p.d.Wake.IsZero() || at.Before(p.d.Wake)) {

@@ -249,3 +249,23 @@ func notesText(notes []Note) string {
 	}
 	return strings.Join(all, "; ")
 }
+
+// People ask by image, so a sentence about a release stands with each of its images.
+func TestWhatWaitsIsSaidOfEveryImageOfTheRelease(t *testing.T) {
+	a := acceptance()
+	a.MaxOpen = 1
+	s := newSim(a, production())
+	r := s.repos[0]
+	both(s, "1.1.0")
+	s.turn(r, -1)
+	r.promotions[0].Modified = true // a person's: it makes no room for a newer one
+	both(s, "1.2.0")
+	d := s.turn(r, -1)
+	said := map[string]bool{}
+	for _, n := range d.Notes {
+		said[n.Image.Base()] = strings.Contains(n.Say, "maxOpen is 1")
+	}
+	if !said["web"] || !said["worker"] {
+		t.Errorf("notes %+v; want one for each image", d.Notes)
+	}
+}

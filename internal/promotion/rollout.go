@@ -15,8 +15,7 @@ func (p *planner) rollout(env Environment, pr *Promotion) {
 	since := !run.At.Before(pr.MergedAt) || pr.MergeCommit != "" && run.Newest == pr.MergeCommit
 	switch {
 	case env.Rollout.None():
-		p.note(Note{
-			Environment: env.Name, App: pr.Release.App, Image: pr.Release.Changes[0].Image, Tag: pr.Release.Changes[0].Tag,
+		p.noteAll(pr.Release, Note{
 			Say:  "merged, but nothing tells whether it was rolled out",
 			Hint: "add rollout: {deployment: NAME}, {workflow: FILE} or {merge: true} to " + env.Name + " in .boatlift.yaml",
 		})

@@ -308,9 +308,6 @@ func (p *planner) onlyObserve(env Environment, wishes []wish) {
 		why, hint = "mode: observe", "set mode: propose in .boatlift.yaml when you want pull requests"
 	}
 	for _, w := range wishes {
-		p.note(Note{
-			Environment: env.Name, App: w.app.Name, Image: w.release.Changes[0].Image, Tag: w.release.Changes[0].Tag,
-			Say: fmt.Sprintf("would propose %s; not done: %s", w.release.Label(), why), Hint: hint,
-		})
+		p.noteAll(w.release, Note{Say: fmt.Sprintf("would propose %s; not done: %s", w.release.Label(), why), Hint: hint})
 	}
 }

@@ -450,3 +450,46 @@ func TestNothingDependsOnAnEventOfTheForge(t *testing.T) {
 		t.Errorf("production's promotion is %s, against the gate %v", p.State, p.AgainstGate)
 	}
 }
+
+// A person merges a release and sets an older one by hand before the bot has looked: the same release begins anew, but not before the bot
+// has written down that it was merged.
+func TestAReleaseThatWasMergedAndUndoneUnseenBeginsAnew(t *testing.T) {
+	w := newWorld(t)
+	acceptance, _ := w.shop()
+	w.push(web, "1.1.0")
+	w.work()
+	if _, err := acceptance.alice().Merge(acceptance.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	acceptance.commit("main", map[string]string{"apps/web/kustomization.yaml": kustomization(string(web) + ":1.0.5")})
+	w.hear()
+	if row := acceptance.row(); row.Attempts != 0 {
+		t.Fatalf("the turn failed: %s", row.LastError)
+	}
+	if pr := acceptance.only(); pr.Number != 2 || pr.Title != "acceptance: web 1.0.5 → 1.1.0" {
+		t.Errorf("open is #%d %q", pr.Number, pr.Title)
+	}
+	if got := acceptance.promotion(1).State; got.Active() {
+		t.Errorf("the merged promotion is %s", got)
+	}
+}
+
+// What the gate shows when a pull request is reopened is what a merge is measured by.
+func TestAMergeAfterAReopeningIsMeasuredByTheGateThatWasShownThen(t *testing.T) {
+	w := newWorld(t)
+	acceptance, _ := w.shop()
+	w.push(web, "1.1.0")
+	w.work()
+	if err := w.mem.Machine("stale[bot]").Close(acceptance.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.operate(acceptance, promotion.Hold{Environment: "acceptance", Reason: "the fair is on", Actor: "alice", At: w.clock.now()})
+	acceptance.gate(acceptance.only(), forge.Failure, "the fair is on")
+	if _, err := acceptance.alice().Merge(acceptance.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.hear()
+	if p := acceptance.promotion(1); !p.AgainstGate {
+		t.Errorf("merged by %s, against the gate %v; want it to be shown as such", p.MergedBy, p.AgainstGate)
+	}
+}

@@ -139,7 +139,7 @@ var dependencies = []dependency{
 	{path: "github.com/spf13/cobra", in: []string{"cmd/boatlift"}},
 	{path: "golang.org/x/crypto/x509roots/fallback", in: []string{"cmd/boatlift"}},
 	{path: "github.com/prometheus/client_golang", in: []string{"cmd/boatlift"}},
-	{path: "golang.org/x/sys", in: []string{"internal/render", "internal/store"}},
+	{path: "golang.org/x/sys", in: []string{"internal/render", "internal/store", "cmd/boatlift"}},
 
 	{path: "pgregory.net/rapid", tests: []string{"*"}},
 	{path: "github.com/rogpeppe/go-internal", tests: []string{"cmd/boatlift", "cmd/sandbox"}},

@@ -29,6 +29,7 @@ func newStatus() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd, s)
 			}
+			printTables(cmd.OutOrStdout(), s.Tables, terminalWidth(cmd.OutOrStdout()))
 			printStatus(cmd.OutOrStdout(), s, time.Now())
 			return nil
 		},

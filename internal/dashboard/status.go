@@ -21,6 +21,7 @@ type Status struct {
 	Endpoints  []Endpoint `json:"endpoints"`
 	Registries []Registry `json:"registries"`   // that can be asked for tags
 	Repos      []Repo     `json:"repositories"` // by name
+	Tables     []Table    `json:"tables"`       // the same as apps by environments
 	Work       []Work     `json:"work"`         // what waits for a turn, is in one, or failed
 	Lines      []Line     `json:"lines"`        // of pull requests that wait, so that the limits of writes are kept to
 }
@@ -89,7 +90,7 @@ type Work struct {
 
 // Status reads it all.
 func (a *API) Status(ctx context.Context) (Status, error) {
-	s := Status{Version: a.Version, Since: a.Started, Endpoints: []Endpoint{}, Registries: []Registry{}, Repos: []Repo{}, Work: []Work{}, Lines: []Line{}}
+	s := Status{Version: a.Version, Since: a.Started, Endpoints: []Endpoint{}, Registries: []Registry{}, Repos: []Repo{}, Tables: []Table{}, Work: []Work{}, Lines: []Line{}}
 	for _, path := range a.Senders {
 		e, err := a.endpoint(ctx, path)
 		if err != nil {
@@ -119,6 +120,7 @@ func (a *API) Status(ctx context.Context) (Status, error) {
 	if s.Lines, err = a.lines(ctx, called); err != nil {
 		return s, err
 	}
+	s.Tables = tables(s.Repos)
 	rows, err := a.Store.Work(ctx)
 	if err != nil {
 		return s, err

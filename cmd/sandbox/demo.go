@@ -36,6 +36,9 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 		return err
 	}
 	setting := stage.Options{Dir: dir, BotPath: o.bot}
+	if o.once {
+		setting.Config = guarded()
+	}
 	if o.record != "" {
 		var file *os.File
 		if file, err = os.OpenFile(o.record, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {

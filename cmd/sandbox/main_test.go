@@ -130,20 +130,31 @@ func TestOnce(t *testing.T) {
 		`(?m)^   acme/infra-acceptance#1 opens: acceptance: web\+worker 1\.4\.1 → 1\.4\.2$`,
 		`(?m)^     \+    newTag: 1\.4\.2   # moved by pull request$`,
 		`(?m)^     gate: may be merged$`,
+		`(?m)^       ✅ allows +held `,
 		`(?m)^   acme/infra-production#1 opens: production: web\+worker 1\.4\.1 → 1\.4\.2$`,
-		`(?m)^     gate: waits: `,
+		`(?m)^     gate: waits$`,
+		`(?m)^       ⏳ waits +after +shop/web and shop/worker do not run in acme/infra-acceptance:acceptance`,
 		`the forge refuses: `,
 		`(?m)^2\. alice merges acceptance's$`,
 		`its pipeline rolls it out, and reports success`,
+		`(?m)^     gate: waits$`,
+		`after +acme/infra-acceptance:acceptance is not verified yet: smoke is not reported`,
+		`(?m)^3\. the smoke test passes on what acceptance runs$`,
 		`(?m)^     gate: may be merged$`,
-		`(?m)^3\. alice merges production's$`,
+		`(?m)^       ✅ allows +after +acme/infra-acceptance:acceptance runs these images since`,
+		`(?m)^4\. bob approves production's$`,
+		`Boatlift merges acme/infra-production#1`,
 		`production runs 1\.4\.2`,
-		`(?m)^4\. 1\.4\.3 is pushed, and alice closes production's pull request$`,
-		`alice closes acme/infra-production#2: rejected`,
+		`(?m)^5\. 1\.4\.3 is pushed, and its smoke test fails$`,
+		`its pipeline rolls it out, and reports success`,
+		`after +acme/infra-acceptance:acceptance is not verified yet: smoke is failure \(http`,
+		`the forge refuses: `,
+		`(?m)^6\. 1\.4\.4 is pushed, and alice closes production's pull request$`,
+		`alice closes acme/infra-production#3: rejected`,
 		`and it stays so`,
-		`(?m)^5\. 1\.4\.4 is pushed$`,
-		`acme/infra-acceptance#2 \(1\.4\.3\) is closed: superseded by \[pull request 3\]`,
-		`What became of 1\.4\.3, as boatlift why shop/web:1\.4\.3 tells it:`,
+		`(?m)^7\. 1\.4\.5 is pushed$`,
+		`acme/infra-acceptance#3 \(1\.4\.4\) is closed: superseded by \[pull request 4\]`,
+		`What became of 1\.4\.4, as boatlift why shop/web:1\.4\.4 tells it:`,
 		`is superseded`,
 		`is rejected`,
 		`(?m)^Done: nothing lost, and production never first\.$`,
@@ -434,7 +445,7 @@ func TestTheHelpNamesEveryFlag(t *testing.T) {
 		flags = append(flags, m[1])
 	}
 	slices.Sort(flags)
-	if want := []string{"-bot", "-dir", "-once"}; !slices.Equal(flags, want) {
+	if want := []string{"-bot", "-dir", "-once", "-record"}; !slices.Equal(flags, want) {
 		t.Errorf("the flags are %v, want %v", flags, want)
 	}
 	for _, f := range flags {

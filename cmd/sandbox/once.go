@@ -4,11 +4,30 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/boatlift/boatlift/cmd/sandbox/hub"
 	"github.com/boatlift/boatlift/cmd/sandbox/stage"
 	"github.com/boatlift/boatlift/internal/kustomize"
 )
+
+// guarded are the configurations of this play: acceptance is only done when its smoke test is green, and in production a review is the
+// approval.
+func guarded() map[string]string {
+	return map[string]string{
+		stage.Acceptance: `environments:
+  - name: acceptance
+    rollout: {deployment: acceptance}
+    verify: [smoke]
+`,
+		stage.Production: `environments:
+  - name: production
+    after: ["` + stage.Acceptance + `:acceptance"]
+    rollout: {deployment: production}
+    merge: approved
+`,
+	}
+}
 
 // once shows the whole job without a person. Whatever is not as it should be is an error.
 func (p *play) once(ctx context.Context) error {
@@ -18,9 +37,11 @@ func (p *play) once(ctx context.Context) error {
 	}{
 		{"shop/web:1.4.2 and shop/worker:1.4.2 are pushed to the registry", p.firstRelease},
 		{"alice merges acceptance's", p.mergeAcceptance},
-		{"alice merges production's", p.mergeProduction},
-		{"1.4.3 is pushed, and alice closes production's pull request", p.reject},
-		{"1.4.4 is pushed", p.supersede},
+		{"the smoke test passes on what acceptance runs", p.verified},
+		{"bob approves production's", p.approveProduction},
+		{"1.4.3 is pushed, and its smoke test fails", p.notVerified},
+		{"1.4.4 is pushed, and alice closes production's pull request", p.reject},
+		{"1.4.5 is pushed", p.supersede},
 	} {
 		p.say("")
 		p.say("%d. %s", i+1, step.title)
@@ -29,8 +50,8 @@ func (p *play) once(ctx context.Context) error {
 		}
 	}
 	p.say("")
-	p.say("What became of 1.4.3, as boatlift why shop/web:1.4.3 tells it:")
-	text, err := p.s.Bot.Command(ctx, "why", "shop/web:1.4.3")
+	p.say("What became of 1.4.4, as boatlift why shop/web:1.4.4 tells it:")
+	text, err := p.s.Bot.Command(ctx, "why", "shop/web:1.4.4")
 	if err != nil {
 		return err
 	}
@@ -40,8 +61,8 @@ func (p *play) once(ctx context.Context) error {
 	return nil
 }
 
-// pushAndOpen pushes a tag of both images and shows the pull requests that open for it.
-func (p *play) pushAndOpen(ctx context.Context, tag string) error {
+// pushAndOpen pushes a tag of both images and shows the pull requests that open for it, if wanted with what they change and their gates.
+func (p *play) pushAndOpen(ctx context.Context, tag string, withDiff bool) error {
 	if err := p.s.Push(ctx, tag); err != nil {
 		return err
 	}
@@ -54,10 +75,13 @@ func (p *play) pushAndOpen(ctx context.Context, tag string) error {
 			return err
 		}
 		p.say("   %s#%d opens: %s", repo, pull.Number, pull.Title)
+		if !withDiff {
+			continue
+		}
 		if err := p.showDiff(ctx, repo, pull); err != nil {
 			return err
 		}
-		if err := p.showGate(repo, pull); err != nil {
+		if err := p.showGate(repo, pull.HeadSHA); err != nil {
 			return err
 		}
 	}
@@ -103,13 +127,29 @@ func shorten(line string) string {
 	return line
 }
 
-func (p *play) showGate(repo string, pull hub.Pull) error {
-	check, err := p.gate(repo, pull.HeadSHA)
+// showGate shows the gate's table as the check on a commit has it.
+func (p *play) showGate(repo, sha string) error {
+	check, err := p.gate(repo, sha)
 	if err != nil {
 		return err
 	}
-	p.say("     gate: %s", check.Title)
+	title, _, _ := strings.Cut(check.Title, ":")
+	p.say("     gate: %s", title)
+	for line := range strings.Lines(check.Summary) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
+		if len(cells) != 3 || strings.HasPrefix(line, "| |") || strings.HasPrefix(line, "| ---") {
+			continue
+		}
+		mark := strings.ReplaceAll(strings.TrimSpace(cells[0]), "\u00a0", " ")
+		p.say("       %-8s %-5s %s", mark, strings.Trim(strings.TrimSpace(cells[1]), "`"), p.readable(cells[2]))
+	}
 	return nil
+}
+
+// readable takes out of a sentence what only a page needs, and the address of the registry.
+func (p *play) readable(markdown string) string {
+	say, _, _ := strings.Cut(strings.TrimSpace(markdown), "<br>")
+	return strings.NewReplacer(`\`, "", "\u200b", "", p.s.Registry.Host()+"/", "").Replace(say)
 }
 
 // awaitGate waits until the gate of a pull request shows a conclusion.
@@ -127,46 +167,144 @@ func (p *play) awaitGate(ctx context.Context, repo, tag, conclusion string) (hub
 }
 
 func (p *play) firstRelease(ctx context.Context) error {
-	if err := p.pushAndOpen(ctx, "1.4.2"); err != nil {
+	if err := p.pushAndOpen(ctx, "1.4.2", true); err != nil {
 		return err
 	}
-	pull, err := p.open(stage.Production, "1.4.2")
+	return p.refused(ctx, "1.4.2")
+}
+
+// refused has alice try to merge production's pull request, which the forge must not allow.
+func (p *play) refused(ctx context.Context, tag string) error {
+	pull, err := p.open(stage.Production, tag)
 	if err != nil {
 		return err
 	}
 	_, err = p.s.Hub.MergePull(ctx, stage.Production, pull.Number, "alice", "merge", pull.HeadSHA)
 	if err == nil {
-		return fmt.Errorf("%s#%d could be merged before acceptance ran the release", stage.Production, pull.Number)
+		return fmt.Errorf("%s#%d could be merged although its gate is not green", stage.Production, pull.Number)
 	}
-	p.say("   alice tries to merge production's first, and the forge refuses: %s", strings.Join(strings.Fields(err.Error()), " "))
+	p.say("   alice tries to merge production's all the same, and the forge refuses: %s", strings.Join(strings.Fields(err.Error()), " "))
 	return nil
 }
 
 func (p *play) mergeAcceptance(ctx context.Context) error {
-	if err := p.merge(ctx, stage.Acceptance, "1.4.2"); err != nil {
+	if err := p.mergeAndRollOut(ctx, "1.4.2"); err != nil {
 		return err
 	}
-	if err := p.awaitDeployed(ctx, stage.Acceptance); err != nil {
+	return p.productionWaits(ctx, "1.4.2", "smoke is not reported")
+}
+
+func (p *play) mergeAndRollOut(ctx context.Context, tag string) error {
+	if err := p.merge(ctx, stage.Acceptance, tag); err != nil {
+		return err
+	}
+	if err := p.awaitDeployed(ctx, stage.Acceptance, tag); err != nil {
 		return err
 	}
 	p.say("   its pipeline rolls it out, and reports success")
+	return nil
+}
+
+// productionWaits waits until the gate of production's pull request says something, and shows that it is not green.
+func (p *play) productionWaits(ctx context.Context, tag, words string) error {
+	pull, err := p.open(stage.Production, tag)
+	if err != nil {
+		return err
+	}
+	var check hub.Check
+	if err := stage.Await(ctx, patience, "production's gate to say that "+words, func() (bool, error) {
+		check, err = p.gate(stage.Production, pull.HeadSHA)
+		return strings.Contains(check.Summary, words), err
+	}); err != nil {
+		return err
+	}
+	if check.Conclusion == "success" {
+		return fmt.Errorf("the gate of %s#%d is green, although %s", stage.Production, pull.Number, words)
+	}
+	p.say("   %s#%d:", stage.Production, pull.Number)
+	return p.showGate(stage.Production, pull.HeadSHA)
+}
+
+// smoke reports the result of the smoke test on what acceptance runs.
+func (p *play) smoke(ctx context.Context, state string) error {
+	head, err := p.s.Hub.Head(stage.Acceptance, "main")
+	if err != nil {
+		return err
+	}
+	return p.s.Hub.SetStatus(ctx, stage.Acceptance, "bob", hub.Status{SHA: head, Context: "smoke", State: state, TargetURL: p.s.Hub.URL() + "/" + stage.Acceptance})
+}
+
+func (p *play) verified(ctx context.Context) error {
+	if err := p.smoke(ctx, "success"); err != nil {
+		return err
+	}
 	pull, err := p.awaitGate(ctx, stage.Production, "1.4.2", "success")
 	if err != nil {
 		return err
 	}
 	p.say("   %s#%d:", stage.Production, pull.Number)
-	return p.showGate(stage.Production, pull)
+	return p.showGate(stage.Production, pull.HeadSHA)
 }
 
-func (p *play) mergeProduction(ctx context.Context) error {
-	if err := p.merge(ctx, stage.Production, "1.4.2"); err != nil {
+// approveProduction lets bob's review be the approval: it counts from when the gate is green, by the forge's clock, which shows seconds.
+func (p *play) approveProduction(ctx context.Context) error {
+	pull, err := p.open(stage.Production, "1.4.2")
+	if err != nil {
 		return err
 	}
-	if err := p.awaitDeployed(ctx, stage.Production); err != nil {
+	if err := stage.Await(ctx, patience, "the gate to have been green for a second", func() (bool, error) {
+		green, err := p.greenSince(ctx, pull.Number)
+		return !green.IsZero() && time.Since(green) > time.Second, err
+	}); err != nil {
+		return err
+	}
+	if err := p.s.Hub.Review(stage.Production, pull.Number, "bob", hub.Approve, "ship it"); err != nil {
+		return err
+	}
+	if err := stage.Await(ctx, patience, "the bot to merge what bob approved", func() (bool, error) {
+		now, err := p.s.Hub.Pull(stage.Production, pull.Number)
+		return now.Merged, err
+	}); err != nil {
+		return err
+	}
+	p.say("   Boatlift merges %s#%d", stage.Production, pull.Number)
+	if err := p.awaitDeployed(ctx, stage.Production, "1.4.2"); err != nil {
 		return err
 	}
 	p.say("   its pipeline rolls it out, and reports success: production runs 1.4.2")
 	return nil
+}
+
+// greenSince is since when the gate of a pull request of production's is green; zero while it is not.
+func (p *play) greenSince(ctx context.Context, number int) (time.Time, error) {
+	status, err := p.s.Bot.Status(ctx)
+	for _, r := range status.Repos {
+		for _, e := range r.Environments {
+			for _, pr := range e.Promotions {
+				if r.Name == stage.Production && pr.PullRequest == number {
+					return pr.GreenAt, err
+				}
+			}
+		}
+	}
+	return time.Time{}, err
+}
+
+// notVerified shows a release that acceptance runs, and that production never gets.
+func (p *play) notVerified(ctx context.Context) error {
+	if err := p.pushAndOpen(ctx, "1.4.3", false); err != nil {
+		return err
+	}
+	if err := p.mergeAndRollOut(ctx, "1.4.3"); err != nil {
+		return err
+	}
+	if err := p.smoke(ctx, "failure"); err != nil {
+		return err
+	}
+	if err := p.productionWaits(ctx, "1.4.3", "smoke is failure"); err != nil {
+		return err
+	}
+	return p.refused(ctx, "1.4.3")
 }
 
 func (p *play) merge(ctx context.Context, repo, tag string) error {
@@ -182,9 +320,9 @@ func (p *play) merge(ctx context.Context, repo, tag string) error {
 	return nil
 }
 
-// awaitDeployed waits until the bot knows that an environment runs what its kustomizations say.
-func (p *play) awaitDeployed(ctx context.Context, repo string) error {
-	return stage.Await(ctx, patience, "the bot to know that "+repo+" is rolled out", func() (bool, error) {
+// awaitDeployed waits until the bot knows that an environment runs a tag.
+func (p *play) awaitDeployed(ctx context.Context, repo, tag string) error {
+	return stage.Await(ctx, patience, "the bot to know that "+repo+" runs "+tag, func() (bool, error) {
 		status, err := p.s.Bot.Status(ctx)
 		if err != nil {
 			return false, err
@@ -195,7 +333,7 @@ func (p *play) awaitDeployed(ctx context.Context, repo string) error {
 			}
 			for _, e := range r.Environments {
 				for _, i := range e.Images {
-					if i.Running == nil || i.Running.Digest != i.Digest || i.Tag == stage.FirstTag {
+					if i.Running == nil || i.Running.Digest != i.Digest || i.Running.Tag != tag {
 						return false, nil
 					}
 				}
@@ -207,10 +345,10 @@ func (p *play) awaitDeployed(ctx context.Context, repo string) error {
 }
 
 func (p *play) reject(ctx context.Context) error {
-	if err := p.pushAndOpen(ctx, "1.4.3"); err != nil {
+	if err := p.pushAndOpen(ctx, "1.4.4", false); err != nil {
 		return err
 	}
-	pull, err := p.open(stage.Production, "1.4.3")
+	pull, err := p.open(stage.Production, "1.4.4")
 	if err != nil {
 		return err
 	}
@@ -230,7 +368,7 @@ func (p *play) reject(ctx context.Context) error {
 		return err
 	}
 	p.say("   alice closes %s#%d: rejected", stage.Production, pull.Number)
-	return p.staysRejected(ctx, "1.4.3")
+	return p.staysRejected(ctx, "1.4.4")
 }
 
 // staysRejected pushes the rejected images once more, and sees that nothing comes of it.
@@ -251,20 +389,20 @@ func (p *play) staysRejected(ctx context.Context, tag string) error {
 	if !strings.Contains(text, "rejected") {
 		return fmt.Errorf("boatlift why does not tell that %s was rejected:\n%s", tag, text)
 	}
-	p.say("   and it stays so; in acceptance 1.4.3 goes on")
+	p.say("   and it stays so; in acceptance 1.4.4 goes on")
 	return nil
 }
 
 func (p *play) supersede(ctx context.Context) error {
-	old, err := p.open(stage.Acceptance, "1.4.3")
+	old, err := p.open(stage.Acceptance, "1.4.4")
 	if err != nil {
 		return err
 	}
-	if err := p.pushAndOpen(ctx, "1.4.4"); err != nil {
+	if err := p.pushAndOpen(ctx, "1.4.5", false); err != nil {
 		return err
 	}
 	var link string
-	err = stage.Await(ctx, patience, "1.4.3 to be superseded in acceptance", func() (bool, error) {
+	err = stage.Await(ctx, patience, "1.4.4 to be superseded in acceptance", func() (bool, error) {
 		pull, err := p.s.Hub.Pull(stage.Acceptance, old.Number)
 		if err != nil || pull.State == "open" {
 			return false, err
@@ -280,9 +418,9 @@ func (p *play) supersede(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.say("   %s#%d (1.4.3) is closed: superseded %s", stage.Acceptance, old.Number, strings.TrimSpace(link))
-	if _, err := p.open(stage.Production, "1.4.3"); err == nil {
-		return fmt.Errorf("1.4.3 came back in %s after it was rejected", stage.Production)
+	p.say("   %s#%d (1.4.4) is closed: superseded %s", stage.Acceptance, old.Number, strings.TrimSpace(link))
+	if _, err := p.open(stage.Production, "1.4.4"); err == nil {
+		return fmt.Errorf("1.4.4 came back in %s after it was rejected", stage.Production)
 	}
 	return nil
 }

@@ -2,15 +2,17 @@
 
 GOFUMPT     := mvdan.cc/gofumpt@v0.9.2
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+KUSTOMIZE   := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 5s
+BENCHDIR ?= bin
 # Where order and time decide, so where the race detector finds something.
 RACEPKGS ?= ./internal/store ./internal/reconcile ./internal/polling ./internal/hook ./internal/gitrepo ./internal/forge/... ./internal/promotion
 FUZZPKGS ?= $(sort $(dir $(shell git grep -l '^func Fuzz' -- '*_test.go')))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test contract race lint fuzz fmt clean
+.PHONY: help build demo test contract bench race lint fuzz fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +34,11 @@ contract: ## check what bot and sandbox say to each other against GitHub's own d
 	@mkdir -p .contract && cp cmd/sandbox/conform/package.json cmd/sandbox/conform/package-lock.json .contract/
 	npm ci --prefix .contract --ignore-scripts --no-audit --no-fund
 	cd cmd/sandbox/hub && BOATLIFT_CONTRACT='$(CURDIR)/.contract' go test -count=1 -timeout 10m
+
+bench: build ## measure the bot beside what a script would do: bench.json and cost.svg in BENCHDIR (SIZES=small: two minutes)
+	GOBIN='$(CURDIR)/bin' go install $(KUSTOMIZE)
+	@mkdir -p $(BENCHDIR)
+	PATH='$(CURDIR)/bin':"$$PATH" bin/sandbox -bot bin/boatlift -dir $(BENCHDIR) bench $(SIZES)
 
 race: ## run the tests under the race detector, where it matters (RACEPKGS=...)
 	CGO_ENABLED=1 go test -timeout 30m -race $(RACEPKGS)

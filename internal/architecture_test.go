@@ -79,6 +79,7 @@ var rows = map[string]row{
 		tests:   []string{"cmd/sandbox/conform", "internal/forge", "internal/forge/forgetest", "internal/forge/github"},
 	},
 	"cmd/sandbox/conform": {imports: []string{"cmd/sandbox/hub"}}, // used by tests only
+	"cmd/sandbox/bench":   {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "cmd/sandbox/stage", "internal/gitrepo", "internal/kustomize"}},
 	"cmd/sandbox/images":  {tests: []string{"internal/image", "internal/registry"}},
 	"cmd/sandbox/stage":   {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "internal/dashboard"}, tests: []string{"internal/render"}},
 
@@ -104,7 +105,9 @@ var dependencies = []dependency{
 	{path: "github.com/pressly/goose/v3", in: []string{"internal/store"}},
 	{path: "modernc.org/sqlite", in: []string{"internal/store"}},
 
-	{path: "github.com/go-git/go-git/v5", in: []string{"internal/gitrepo"}, tests: []string{"cmd/sandbox", "cmd/sandbox/hub"}},
+	{path: "gonum.org/v1/plot", in: []string{"cmd/sandbox/bench"}},
+
+	{path: "github.com/go-git/go-git/v5", in: []string{"internal/gitrepo", "cmd/sandbox/bench"}, tests: []string{"cmd/sandbox", "cmd/sandbox/hub"}},
 	{path: "github.com/ProtonMail/go-crypto", in: []string{"internal/gitrepo"}},
 	{path: "golang.org/x/crypto/ssh", in: []string{"internal/gitrepo"}},
 	{path: "github.com/go-git/go-billy/v5", in: []string{"internal/gitrepo"}, tests: []string{"cmd/sandbox", "cmd/sandbox/hub"}},

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 
+	"github.com/boatlift/boatlift/cmd/sandbox/bench"
 	"github.com/boatlift/boatlift/cmd/sandbox/images"
 	"github.com/boatlift/boatlift/internal/render"
 )
@@ -21,6 +23,9 @@ import (
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == render.ChildCommand {
 		os.Exit(render.ChildMain(os.Stdin, os.Stdout))
+	}
+	if len(os.Args) == 3 && os.Args[1] == bench.EngineCommand {
+		os.Exit(bench.EngineMain(os.Args[2], os.Stdin, os.Stdout))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -32,6 +37,7 @@ const usage = `Try Boatlift on this machine, without any account.
 
   sandbox [-bot PATH] [-once] [-dir FOLDER] [-record FILE]
   sandbox push HOST/REPOSITORY:TAG   push a small image to the sandbox's registry
+  sandbox bench [small]              measure the bot beside what a script would do (make bench)
 
 `
 
@@ -78,9 +84,19 @@ func do(ctx context.Context, args []string, o demoOptions) error {
 	switch {
 	case len(args) == 2 && args[0] == "push":
 		return push(ctx, args[1], o.stdout)
+	case len(args) > 0 && args[0] == "bench":
+		return measure(ctx, args[1:], o)
 	case len(args) > 0:
 		return &usageError{"what is " + args[0] + "?"}
 	}
+	if err := o.findBot(); err != nil {
+		return err
+	}
+	return demo(ctx, o)
+}
+
+// findBot looks for the bot's program beside this one.
+func (o *demoOptions) findBot() error {
 	if o.bot == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -91,7 +107,29 @@ func do(ctx context.Context, args []string, o demoOptions) error {
 	if _, err := os.Stat(o.bot); err != nil {
 		return fmt.Errorf("the bot's program: %w (make build makes it)", err)
 	}
-	return demo(ctx, o)
+	return nil
+}
+
+// measure runs the benchmark; bench.json and cost.svg go into the folder of -dir, by default the present one.
+func measure(ctx context.Context, args []string, o demoOptions) error {
+	small := len(args) == 1 && args[0] == "small"
+	if len(args) > 0 && !small {
+		return &usageError{"the benchmark is small or whole"}
+	}
+	if err := o.findBot(); err != nil {
+		return err
+	}
+	kustomize, err := exec.LookPath("kustomize")
+	if err != nil {
+		return fmt.Errorf("the benchmark needs kustomize, which make bench installs: %w", err)
+	}
+	out := o.dir
+	if out == "" {
+		out = "."
+	}
+	return bench.Run(ctx, bench.Options{
+		Small: small, BotPath: o.bot, Kustomize: kustomize, Postgres: os.Getenv("BOATLIFT_BENCH_POSTGRES"), OutDir: out, Table: o.stdout, Progress: os.Stderr,
+	})
 }
 
 // push pushes an image to a running sandbox's registry, from another terminal.

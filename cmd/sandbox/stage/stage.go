@@ -37,6 +37,8 @@ type Options struct {
 	Config map[string]string
 	// Files are added to both repositories.
 	Files map[string][]byte
+	// More makes further files of both repositories, for the registry's host; nil: none.
+	More func(host string) map[string][]byte
 	// BotConfig is added to the end of the bot's boatlift.yaml, for keys that the stage does not set itself.
 	BotConfig string
 	// ForgeConfig is added to the forge's entry in it: lines of keys, not indented.
@@ -60,9 +62,9 @@ type Stage struct {
 	revision map[string]string // of Source, by the tag that was built from it
 }
 
-// registryToken proves the registry to the bot; webhookSecret proves the forge. Both never leave the machine.
+// RegistryToken proves the registry to the bot; webhookSecret proves the forge. Both never leave the machine.
 const (
-	registryToken = "sandbox-registry-token"
+	RegistryToken = "sandbox-registry-token"
 	webhookSecret = "sandbox-webhook-secret"
 )
 
@@ -89,7 +91,7 @@ func Start(ctx context.Context, o Options) (s *Stage, err error) {
 		return s, err
 	}
 	s.Hub.SetWebhook(s.Bot.URL()+"/hooks/github", webhookSecret)
-	notify := images.Options{NotifyURL: s.Bot.URL() + "/hooks/registry", NotifyToken: registryToken}
+	notify := images.Options{NotifyURL: s.Bot.URL() + "/hooks/registry", NotifyToken: RegistryToken}
 	if o.Mute {
 		notify = images.Options{}
 	}
@@ -108,7 +110,7 @@ func (s *Stage) prepareBot() (*Bot, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{"app.pem": s.Hub.AppKeyPEM(), "webhook-secret": []byte(webhookSecret), "registry-token": []byte(registryToken)}
+	files := map[string][]byte{"app.pem": s.Hub.AppKeyPEM(), "webhook-secret": []byte(webhookSecret), "registry-token": []byte(RegistryToken)}
 	maps.Copy(files, s.opts.Secrets)
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
@@ -158,8 +160,9 @@ func (s *Stage) fill(ctx context.Context) error {
 		if text, ok := s.opts.Config[name]; ok {
 			files[".boatlift.yaml"] = []byte(text)
 		}
-		for path, content := range s.opts.Files {
-			files[path] = content
+		maps.Copy(files, s.opts.Files)
+		if s.opts.More != nil {
+			maps.Copy(files, s.opts.More(s.Registry.Host()))
 		}
 		_, err := s.Hub.CreateRepo(ctx, name, hub.RepoOptions{
 			Files: files, Environments: []hub.Environment{{Name: env, Path: "apps/shop"}},

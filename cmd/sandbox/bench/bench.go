@@ -1,0 +1,145 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Options say what is measured and where to.
+type Options struct {
+	Small     bool      // in two minutes, with repositories of 10 and 1,000 files
+	BotPath   string    // the boatlift program
+	Kustomize string    // the kustomize program
+	Postgres  string    // a PostgreSQL database to measure with; empty: that part is left out
+	OutDir    string    // where bench.json and cost.svg go
+	Table     io.Writer // the result, for people
+	Progress  io.Writer
+}
+
+// Run measures everything, writes the table, bench.json and cost.svg.
+func Run(ctx context.Context, o Options) (err error) {
+	dir, err := os.MkdirTemp("", "boatlift-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	begun := time.Now()
+	say := func(format string, args ...any) {
+		fmt.Fprintf(o.Progress, "%6.1fs  %s\n", time.Since(begun).Seconds(), fmt.Sprintf(format, args...))
+	}
+	cells, err := measureGit(ctx, dir, o.Kustomize, gitPlanOf(o.Small), say)
+	if err != nil {
+		return fmt.Errorf("measure promotions: %w", err)
+	}
+	r := results{figures: map[string]float64{}, cells: cells}
+	r.addGit()
+	if err := measureLive(ctx, &live{dir: dir, o: o, say: say, r: r}); err != nil {
+		return err
+	}
+	r.print(o.Table)
+	if err := r.write(filepath.Join(o.OutDir, "bench.json")); err != nil {
+		return err
+	}
+	return draw(filepath.Join(o.OutDir, "cost.svg"), cells)
+}
+
+// measureLive measures the bot's process.
+func measureLive(ctx context.Context, l *live) error {
+	apps, senders := 500, []int{1, 8, 64}
+	if l.o.Small {
+		apps = 50
+	}
+	l.say("start and idle memory")
+	if err := l.startAndIdle(ctx); err != nil {
+		return fmt.Errorf("measure a start: %w", err)
+	}
+	if err := l.ingest(ctx, "sqlite", "", senders); err != nil {
+		return fmt.Errorf("measure what SQLite takes in: %w", err)
+	}
+	if l.o.Postgres == "" {
+		l.say("no PostgreSQL: set BOATLIFT_BENCH_POSTGRES to the URL of an empty database to measure with it too")
+	} else if err := l.ingest(ctx, "postgres", "database: env:BOATLIFT_BENCH_POSTGRES\n", senders); err != nil {
+		return fmt.Errorf("measure what PostgreSQL takes in: %w", err)
+	}
+	l.say("from an event to its pull request")
+	if err := l.eventToPull(ctx); err != nil {
+		return fmt.Errorf("measure the way to a pull request: %w", err)
+	}
+	l.say("a burst of %d apps", apps)
+	if err := l.burst(ctx, apps, 0); err != nil {
+		return fmt.Errorf("measure a burst: %w", err)
+	}
+	if l.o.Small {
+		return nil
+	}
+	const limit = 1200 // writes a minute: GitHub's 80, fifteen times faster
+	l.say("the same, where the forge refuses more than %d writes a minute", limit)
+	if err := l.burst(ctx, apps, limit); err != nil {
+		return fmt.Errorf("measure a burst within limits: %w", err)
+	}
+	return nil
+}
+
+func gitPlanOf(small bool) gitPlan {
+	const pause = 30 * time.Millisecond
+	if small {
+		return gitPlan{sizes: []int{10, 1000}, latency: map[int][]time.Duration{10: {0}, 1000: {0, pause}}, goGitTo: 1000}
+	}
+	return gitPlan{
+		sizes:   []int{10, 1000, 20_000, 100_000},
+		latency: map[int][]time.Duration{10: {0}, 1000: {0, pause}, 20_000: {0, pause}, 100_000: {0}},
+		goGitTo: 1000,
+	}
+}
+
+// results are all figures, and the table of promotions.
+type results struct {
+	figures map[string]float64
+	cells   []cell
+}
+
+func (r results) cell(engine, op string, files, latency int) (cell, bool) {
+	for _, c := range r.cells {
+		if c.Engine == engine && c.Op == op && c.Files == files && c.LatencyMS == latency {
+			return c, true
+		}
+	}
+	return cell{}, false
+}
+
+// addGit takes the figures of the budget out of the table. A size that was not measured has none.
+func (r results) addGit() {
+	for suffix, files := range map[string]int{"1k": 1000, "20k": 20_000, "100k": 100_000} {
+		cold, measured := r.cell(ours, opCold, files, 0)
+		if !measured {
+			continue
+		}
+		warm, _ := r.cell(ours, opProven, files, 0)
+		r.figures["cold_ratio_"+suffix], r.figures["warm_ratio_"+suffix] = cold.Ratio, warm.Ratio
+		r.figures["cold_received_kb_"+suffix], r.figures["warm_sent_kb_"+suffix] = cold.ToClient/1000, warm.ToServer/1000
+		r.figures["promotion_rss_mb_"+suffix] = max(cold.Median.AddMB, warm.Median.AddMB)
+		r.figures["warm_requests"] = warm.Requests
+	}
+}
+
+// write writes one flat object of numbers.
+func (r results) write(path string) error {
+	rounded := map[string]json.Number{}
+	for name, value := range r.figures {
+		rounded[name] = json.Number(fmt.Sprintf("%.4g", value))
+		if value >= 1000 {
+			rounded[name] = json.Number(fmt.Sprintf("%.0f", value))
+		}
+	}
+	text, err := json.MarshalIndent(rounded, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}

@@ -84,12 +84,6 @@ func (f *Forge) As(target any) bool {
 			*t = committer{f, below}
 		}
 		return ok
-	case *forge.People:
-		below, ok := forge.As[forge.People](f.Forge)
-		if ok {
-			*t = people{below, f}
-		}
-		return ok
 	}
 	return false
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -109,6 +110,40 @@ func TestBeyondTheLimitNothingIsSentAndTheErrorSaysWhenToComeBack(t *testing.T) 
 	s.clock.move(50 * time.Second)
 	if err := comment("d"); err != nil {
 		t.Errorf("50 s later: %v", err)
+	}
+}
+
+// TestNoWriteGoesPastTheGovernor calls everything that a forge offers while no token is left.
+func TestNoWriteGoesPastTheGovernor(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	f := s.govern(s.memory, store.Limits{PerMinute: 1})
+	if err := f.AddLabels(t.Context(), s.repo, 1, nil); err == nil {
+		t.Fatal("pull request 1 is there")
+	}
+	s.memory.ForgetCalls()
+	port := reflect.TypeFor[forge.Forge]()
+	for i := range port.NumMethod() {
+		m := reflect.ValueOf(f).MethodByName(port.Method(i).Name)
+		args := []reflect.Value{reflect.ValueOf(t.Context())}
+		for a := 1; a < m.Type().NumIn(); a++ {
+			arg := reflect.New(m.Type().In(a)).Elem()
+			if arg.Type() == reflect.TypeOf(s.repo) {
+				arg.Set(reflect.ValueOf(s.repo))
+			}
+			args = append(args, arg)
+		}
+		m.Call(args)
+	}
+	seen := 0
+	for _, c := range s.memory.Calls() {
+		seen++
+		if c.Write && c.Method != "DeleteBranch" {
+			t.Errorf("%s was let through", c.Method)
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d calls came through, want all that read", seen)
 	}
 }
 

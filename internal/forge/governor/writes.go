@@ -56,6 +56,11 @@ func (f *Forge) SetCheck(ctx context.Context, repo forge.Repository, check forge
 	return f.write(ctx, repo, need{writes: writes}, func(ctx context.Context) error { return f.Forge.SetCheck(ctx, repo, check) })
 }
 
+// RequestReviewers takes a token.
+func (f *Forge) RequestReviewers(ctx context.Context, repo forge.Repository, number int, users, teams []string) error {
+	return f.write(ctx, repo, need{writes: 1}, func(ctx context.Context) error { return f.Forge.RequestReviewers(ctx, repo, number, users, teams) })
+}
+
 // committer is a forge.Committer under the limits.
 type committer struct {
 	f     *Forge
@@ -69,14 +74,4 @@ func (c committer) CreateCommit(ctx context.Context, repo forge.Repository, comm
 		return err
 	})
 	return sha, signed, err
-}
-
-// people is a forge.People under the limits.
-type people struct {
-	forge.People
-	f *Forge
-}
-
-func (p people) RequestReviewers(ctx context.Context, repo forge.Repository, number int, users, teams []string) error {
-	return p.f.write(ctx, repo, need{writes: 1}, func(ctx context.Context) error { return p.People.RequestReviewers(ctx, repo, number, users, teams) })
 }

@@ -47,9 +47,12 @@ var rows = map[string]row{
 		imports: []string{"internal/image", "internal/registry", "internal/forge", "internal/store"},
 		tests:   []string{"internal/forge/forgetest", "internal/forge/github", "internal/promotion"},
 	},
-	"internal/store":     {imports: []string{"internal/image", "internal/promotion", "internal/gate"}},
-	"internal/promotion": {imports: []string{"internal/image", "internal/gate"}},
-	"internal/gate":      {imports: []string{"internal/image", "policies"}},
+	"internal/store": {
+		imports: []string{"internal/image", "internal/promotion", "internal/gate"}, tests: []string{"internal/store/postgrestest"},
+	},
+	"internal/store/postgrestest": {},
+	"internal/promotion":          {imports: []string{"internal/image", "internal/gate"}},
+	"internal/gate":               {imports: []string{"internal/image", "policies"}},
 	"internal/reconcile": {
 		imports: []string{
 			"internal/forge", "internal/gate", "internal/gitrepo", "internal/image", "internal/kustomize", "internal/promotion", "internal/registry",
@@ -100,8 +103,8 @@ type dependency struct {
 var dependencies = []dependency{
 	{path: "net/http/pprof"}, // shows memory, and with it secrets, to whoever asks
 
-	{path: "database/sql", in: []string{"internal/store"}},
-	{path: "github.com/jackc/pgx/v5", in: []string{"internal/store"}},
+	{path: "database/sql", in: []string{"internal/store", "internal/store/postgrestest"}},
+	{path: "github.com/jackc/pgx/v5", in: []string{"internal/store", "internal/store/postgrestest"}},
 	{path: "github.com/pressly/goose/v3", in: []string{"internal/store"}},
 	{path: "modernc.org/sqlite", in: []string{"internal/store"}},
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/promotion"
+	"github.com/boatlift/boatlift/internal/store/postgrestest"
 )
 
 // A process that has childEnv runs no test: it does what its value says with the database at urlEnv, until it is killed.
@@ -23,13 +24,12 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	postgrestest.Main()
 	switch role := os.Getenv(childEnv); role {
 	case "":
 		code := m.Run()
-		ownCluster.stop()
+		ownCluster.Stop()
 		os.Exit(code)
-	case "cluster":
-		os.Exit(keepCluster())
 	default:
 		os.Exit(untilKilled(role))
 	}
@@ -246,8 +246,8 @@ func TestKilledInTheMiddleOfTurns(t *testing.T) {
 // TestPostgresServerCrashes crashes the server again and again while replicas work: what was acknowledged stays, and they go on alone.
 func TestPostgresServerCrashes(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t)
-	stores := []*Store{openURL(t, c.url("postgres")), openURL(t, c.url("postgres"))}
+	c := postgrestest.NewCluster(t)
+	stores := []*Store{openURL(t, c.URL("postgres")), openURL(t, c.URL("postgres"))}
 	type accepted struct {
 		id  string
 		err error
@@ -279,7 +279,7 @@ func TestPostgresServerCrashes(t *testing.T) {
 			}
 		}
 		crashed := make(chan error, 1)
-		go func() { crashed <- errors.Join(c.do("immediate"), c.do("start")) }()
+		go func() { crashed <- errors.Join(c.Do("immediate"), c.Do("start")) }()
 		for up := false; !up; {
 			select {
 			case a := <-answers:

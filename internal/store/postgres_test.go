@@ -17,6 +17,7 @@ import (
 
 	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/promotion"
+	"github.com/boatlift/boatlift/internal/store/postgrestest"
 )
 
 func TestPostgres(t *testing.T) {
@@ -78,9 +79,9 @@ func TestPostgresSaysWhyItIsUnavailable(t *testing.T) {
 	} {
 		run(t, url, text)
 	}
-	old := ownCluster.url("latin")
+	old := ownCluster.URL("latin")
 	run(t, url, `CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`)
-	empty := ownCluster.url("empty")
+	empty := ownCluster.URL("empty")
 	run(t, url, `CREATE DATABASE empty TEMPLATE template0`)
 	nowhere, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -100,7 +101,7 @@ func TestPostgresSaysWhyItIsUnavailable(t *testing.T) {
 		"nobody listens":     {"postgres://boatlift:" + urlPassword() + "@" + nowhere.Addr().String() + "/boatlift", Away, "cannot be reached"},
 		"no answer":          {"postgres://boatlift:" + urlPassword() + "@" + silent.Addr().String() + "/boatlift?connect_timeout=1", Away, "cannot be reached"},
 		"no such host":       {"postgres://boatlift:" + urlPassword() + "@host.invalid/boatlift", Away, "cannot be reached"},
-		"no such database":   {ownCluster.url("nothing"), Access, "no such database"},
+		"no such database":   {ownCluster.URL("nothing"), Access, "no such database"},
 		"a wrong password":   {as(url, "guarded", "&password=wrong-"+urlPassword()), Access, "refuses the user or the password"},
 		"no such user":       {as(url, "nobody", ""), Access, "refuses the user or the password"},
 		"no connection left": {as(url, user, ""), Connections, "no connection left"},
@@ -350,26 +351,26 @@ func TestPostgresTakesWhatAFileSystemTakes(t *testing.T) {
 
 func TestPostgresStandby(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t)
-	s := openURL(t, c.url("postgres"))
+	c := postgrestest.NewCluster(t)
+	s := openURL(t, c.URL("postgres"))
 	must(t, s.Wake(t.Context(), acceptance))
-	must(t, c.do("fast"))
-	must(t, os.WriteFile(filepath.Join(c.dir, "data", "standby.signal"), nil, 0o644))
+	must(t, c.Do("fast"))
+	must(t, os.WriteFile(filepath.Join(c.Dir(), "data", "standby.signal"), nil, 0o644))
 	err := s.Wake(t.Context(), acceptance)
 	if unavailable, ok := errors.AsType[*UnavailableError](err); !ok || unavailable.Fault != Away {
 		t.Errorf("Wake() without a server = %v; want it away", err)
 	}
-	must(t, c.do("start"))
+	must(t, c.Do("start"))
 	err = s.Wake(t.Context(), acceptance)
 	if unavailable, ok := errors.AsType[*UnavailableError](err); !ok || unavailable.Fault != ReadOnly {
 		t.Errorf("Wake() on a standby = %v; want it read-only", err)
 	}
-	if _, err := Open(t.Context(), c.url("postgres"), Options{}); err == nil || !strings.Contains(err.Error(), "read-only") {
+	if _, err := Open(t.Context(), c.URL("postgres"), Options{}); err == nil || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("Open() of a standby = %v; want it refused", err)
 	}
-	primary := newCluster(t)
-	both := strings.Replace(c.url("postgres"), "host="+c.dir, "host="+c.dir+","+primary.dir, 1)
+	primary := postgrestest.NewCluster(t)
+	both := strings.Replace(c.URL("postgres"), "host="+c.Dir(), "host="+c.Dir()+","+primary.Dir(), 1)
 	must(t, openURL(t, both).Wake(t.Context(), acceptance)) // finds the one that takes writes
-	run(t, c.url("postgres"), `SELECT pg_promote()`)
+	run(t, c.URL("postgres"), `SELECT pg_promote()`)
 	must(t, s.Wake(t.Context(), acceptance))
 }

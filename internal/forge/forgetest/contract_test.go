@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/governor"
+	"github.com/boatlift/boatlift/internal/store"
 )
 
 // memoryHarness drives a Memory. It has no HTTP, no tokens and no git.
@@ -176,4 +178,31 @@ func must(t testing.TB, err error) {
 
 func TestMemoryKeepsTheContract(t *testing.T) {
 	Contract(t, func(testing.TB) Harness { return memoryHarness{NewMemory(Options{})} })
+}
+
+// governedHarness drives a Memory whose writes are held to limits that are never reached.
+type governedHarness struct {
+	memoryHarness
+	governed *governor.Forge
+}
+
+func (h governedHarness) Forge() forge.Forge { return h.governed }
+
+func TestAGovernedForgeKeepsTheContract(t *testing.T) {
+	Contract(t, func(tb testing.TB) Harness {
+		tokens, err := store.Open(tb.Context(), "sqlite::memory:", store.Options{})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() {
+			if err := tokens.Close(); err != nil {
+				tb.Error(err)
+			}
+		})
+		m := NewMemory(Options{})
+		return governedHarness{
+			memoryHarness{m},
+			governor.New(governor.Options{Forge: m, Name: "github", Tokens: tokens, Limits: store.Limits{PerMinute: 10_000, PerHour: 10_000}}),
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package store
+package postgrestest
 
 import "os/exec"
 

@@ -1,15 +1,19 @@
-package store
+// Package postgrestest gives tests a PostgreSQL of their own, made of initdb and pg_ctl where a machine has them.
+//
+// The tests' own program is also the process that keeps a cluster: Main has to be called first in TestMain. The keeper ends the cluster and
+// removes its files when its standard input ends, so that nothing is left however the tests end. A cluster listens on a socket only.
+//
+// BOATLIFT_TEST_POSTGRES says which PostgreSQL is used: nothing, one that is started here, if its programs are there, else the tests that
+// need one are skipped and say why; required, the same, and it is an error if they are not; off, none; postgres://…, that one, as a user who
+// may create databases. This package belongs in tests only.
+package postgrestest
 
 import (
 	"bufio"
-	"context"
-	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
-	neturl "net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -18,19 +22,23 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"testing"
-
-	_ "github.com/jackc/pgx/v5/stdlib"
 )
 
-// postgresEnv says which PostgreSQL the tests use: nothing, one that they start themselves, if its programs are there; required, the
-// same, and it is an error if they are not; off, none; postgres://…, that one, as a user who may create databases.
+// postgresEnv says which PostgreSQL the tests use.
 const postgresEnv = "BOATLIFT_TEST_POSTGRES"
 
-// cluster is a PostgreSQL of the tests' own. Another process keeps it, which ends it when the tests end, however they do.
-type cluster struct {
+// keeperEnv makes a process of the tests' program the keeper of a cluster; it has a line of the cluster's configuration.
+const keeperEnv = "BOATLIFT_TEST_POSTGRES_KEEPER"
+
+// Main makes this process the keeper of a cluster, and ends it, if it was started for that.
+func Main() {
+	if setting := os.Getenv(keeperEnv); setting != "" {
+		os.Exit(keepCluster(setting))
+	}
+}
+
+// Cluster is a PostgreSQL of the tests' own. Another process keeps it, which ends it when the tests end, however they do.
+type Cluster struct {
 	keeper  *exec.Cmd
 	in      io.WriteCloser
 	answers *bufio.Scanner
@@ -41,16 +49,16 @@ type cluster struct {
 var errNoPostgres = errors.New("SKIPPED: no PostgreSQL to test with")
 
 // startCluster starts one. Its files are flushed to the disk only where speed is measured.
-func startCluster() (*cluster, error) {
+func startCluster() (*Cluster, error) {
 	if os.Getenv(postgresEnv) == "off" {
 		return nil, fmt.Errorf("%w: %s is off", errNoPostgres, postgresEnv)
 	}
-	c := &cluster{keeper: exec.Command(os.Args[0])}
+	c := &Cluster{keeper: exec.Command(os.Args[0])}
 	durable := "off"
 	if f := flag.Lookup("test.bench"); f != nil && f.Value.String() != "" {
 		durable = "on"
 	}
-	c.keeper.Env = append(os.Environ(), childEnv+"=cluster", urlEnv+"=fsync="+durable)
+	c.keeper.Env = append(os.Environ(), keeperEnv+"=fsync="+durable)
 	c.keeper.Stderr = os.Stderr
 	var err error
 	if c.in, err = c.keeper.StdinPipe(); err != nil {
@@ -72,8 +80,8 @@ func startCluster() (*cluster, error) {
 	return c, nil
 }
 
-// do has the keeper start the server, or stop it in one of pg_ctl's modes.
-func (c *cluster) do(what string) error {
+// Do has the keeper start the server, or stop it in one of pg_ctl's modes.
+func (c *Cluster) Do(what string) error {
 	if _, err := fmt.Fprintln(c.in, what); err != nil {
 		return err
 	}
@@ -81,7 +89,7 @@ func (c *cluster) do(what string) error {
 	return err
 }
 
-func (c *cluster) answer() (string, error) {
+func (c *Cluster) answer() (string, error) {
 	if !c.answers.Scan() {
 		return "", errors.New("the cluster's keeper has ended")
 	}
@@ -95,22 +103,23 @@ func (c *cluster) answer() (string, error) {
 	}
 }
 
-func (c *cluster) stop() {
+func (c *Cluster) stop() {
 	_ = c.in.Close()
 	_ = c.keeper.Wait() // nothing depends on how it ended
 }
 
-// url leads to a database.
-func (c *cluster) url(database string) string { return socketURL(c.dir, "boatlift", database) }
-
-func socketURL(dir, user, database string) string {
-	return "postgres:///" + database + "?host=" + dir + "&user=" + user
+// URL leads to a database, as a user who may do everything.
+func (c *Cluster) URL(database string) string {
+	return "postgres:///" + database + "?host=" + c.dir + "&user=boatlift"
 }
 
+// Dir is where its files are, and its socket.
+func (c *Cluster) Dir() string { return c.dir }
+
 // keepCluster is the main function of the process that keeps a cluster: it says where it is, and does what it reads until that ends.
-func keepCluster() int {
+func keepCluster(setting string) int {
 	signal.Ignore(os.Interrupt) // the tests' own end is what counts
-	k, err := newKeeper(os.Getenv(urlEnv))
+	k, err := newKeeper(setting)
 	switch {
 	case errors.Is(err, errNoPostgres):
 		fmt.Println("none", strings.TrimPrefix(err.Error(), errNoPostgres.Error()+": "))
@@ -276,104 +285,4 @@ func unprivileged() (uid, gid int, err error) {
 		return uid, gid, err
 	}
 	return 0, 0, fmt.Errorf("%w: the tests are root's, the server may not be, and there is neither postgres nor nobody", errNoPostgres)
-}
-
-// shared is the PostgreSQL that all tests of this process use, with a database that has the schema.
-type shared struct {
-	once  sync.Once
-	own   *cluster
-	admin *sql.DB
-	url   func(database string) string
-	err   error
-	last  atomic.Int64 // number of the newest database
-}
-
-// ownCluster begins with the first test that needs it and ends with the process.
-var ownCluster shared
-
-func (c *shared) begin() {
-	c.once.Do(func() {
-		where := os.Getenv(postgresEnv)
-		if strings.HasPrefix(where, "postgres") {
-			server, err := neturl.Parse(where)
-			if c.err = err; err != nil {
-				return
-			}
-			c.url = func(database string) string {
-				u := *server
-				u.Path = "/" + database
-				return u.String()
-			}
-		} else if c.own, c.err = startCluster(); c.err != nil {
-			if errors.Is(c.err, errNoPostgres) && where != "required" {
-				fmt.Fprintln(os.Stderr, c.err)
-			}
-			return
-		} else {
-			c.url = c.own.url
-		}
-		if c.admin, c.err = sql.Open("pgx", c.url("postgres")); c.err != nil {
-			return
-		}
-		ctx := context.Background()
-		if _, c.err = c.admin.ExecContext(ctx, `CREATE DATABASE `+template()+` ENCODING 'UTF8' TEMPLATE template0`); c.err != nil {
-			return
-		}
-		var s *Store
-		if s, c.err = Open(ctx, c.url(template()), Options{}); c.err == nil {
-			c.err = s.Close()
-		}
-	})
-}
-
-// template is the name of the database that has the schema.
-func template() string { return fmt.Sprintf("boatlift_template_%d", os.Getpid()) }
-
-func (c *shared) stop() {
-	if c.admin != nil {
-		_, _ = c.admin.Exec(`DROP DATABASE IF EXISTS ` + template())
-		_ = c.admin.Close()
-	}
-	if c.own != nil {
-		c.own.stop()
-	}
-}
-
-// newDatabase makes a database with the schema and returns its URL.
-func newDatabase(tb testing.TB) string {
-	tb.Helper()
-	ownCluster.begin()
-	if errors.Is(ownCluster.err, errNoPostgres) && os.Getenv(postgresEnv) != "required" {
-		tb.Skip(ownCluster.err)
-	}
-	if ownCluster.err != nil {
-		tb.Fatal(ownCluster.err)
-	}
-	name := fmt.Sprintf("boatlift_%d_%d", os.Getpid(), ownCluster.last.Add(1))
-	if _, err := ownCluster.admin.ExecContext(tb.Context(), `CREATE DATABASE `+name+` TEMPLATE `+template()); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if _, err := ownCluster.admin.ExecContext(context.Background(), `DROP DATABASE `+name+` WITH (FORCE)`); err != nil {
-			tb.Error(err)
-		}
-	})
-	return ownCluster.url(name)
-}
-
-// newCluster starts a cluster for one test, which may stop it.
-func newCluster(t *testing.T) *cluster {
-	t.Helper()
-	c, err := startCluster()
-	if errors.Is(err, errNoPostgres) && os.Getenv(postgresEnv) != "required" {
-		t.Skip(err)
-	}
-	must(t, err)
-	t.Cleanup(func() {
-		c.stop()
-		if _, err := os.Stat(c.dir); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("the cluster left %s: %v", c.dir, err)
-		}
-	})
-	return c
 }

@@ -96,7 +96,11 @@ func (p *graphqlParser) selections(depth int) ([]selection, error) {
 	for !p.take('}') {
 		var s selection
 		if p.take('.') {
-			if !p.take('.') || !p.take('.') || p.name() != "on" {
+			dots := 1
+			for p.take('.') {
+				dots++
+			}
+			if dots != 3 || p.name() != "on" {
 				return nil, errGraphQL
 			}
 			s.on = p.name()

@@ -17,6 +17,7 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	for name, faults := range map[string]hub.Faults{
 		"every webhook lost":        {LoseWebhooks: 1},
+		"every webhook forgotten":   {ForgetWebhooks: 1}, // nobody sends one again
 		"every second webhook lost": {ForgetWebhooks: 2},
 		"webhooks doubled":          {DoubleWebhooks: 1},
 		"webhooks out of order":     {ReorderWebhooks: 2},

@@ -42,7 +42,7 @@ type command func(p *play, ctx context.Context, ts *testscript.TestScript, args 
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]command{
-		"stage":     (*play).start,     // stage start [mute] [bot=FILE] [acceptance=FILE] [production=FILE] [file=FILE…]: sets BOATLIFT_DATA, BOT, BOT_URL, HUB, REGISTRY
+		"stage":     (*play).start,     // stage start [mute] [token] [prefix=PATH] [bot=FILE] [acceptance=FILE] [production=FILE] [file=FILE…]: sets BOATLIFT_DATA, BOT, BOT_URL, HUB, REGISTRY
 		"push":      (*play).push,      // push [platforms=OS/ARCH,…] TAG [REPOSITORY…]: push images, by default all
 		"digest":    (*play).digest,    // digest REPOSITORY TAG: what the registry has there, as $DIGEST
 		"polled":    (*play).polled,    // polled EVERY [and heard]: the bot asks the registry, and hears webhooks no more unless it is said
@@ -64,6 +64,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"comment":   (*play).comment,   // comment ENV TAG PATTERN: the comments of the pull request are on stdout
 		"commit":    (*play).commit,    // commit ENV PATH FILE: as alice, to the default branch; ${REGISTRY} is filled in
 		"show":      (*play).show,      // show ENV PATH [COMMIT]: a file of the repository on stdout
+		"author":    (*play).author,    // author ENV TAG: who made the head of the newest pull request, on stdout
 		"await":     (*play).await,     // await status PATTERN | why ABOUT PATTERN | runs ENV TAG | ended ENV TAG
 		"quiet":     (*play).quiet,     // until nothing is under way
 		"crash":     (*play).crash,     // kill -9
@@ -132,11 +133,18 @@ func (p *play) start(ctx context.Context, ts *testscript.TestScript, args []stri
 	}
 	o := stage.Options{Dir: p.dir, BotPath: path, Config: map[string]string{}}
 	for _, a := range args[1:] {
-		if a == "mute" {
+		what, file, _ := strings.Cut(a, "=")
+		switch what {
+		case "mute":
 			o.Mute = true
 			continue
+		case "token":
+			o.ByToken = true
+			continue
+		case "prefix":
+			o.PathPrefix = file
+			continue
 		}
-		what, file, _ := strings.Cut(a, "=")
 		switch text := ts.ReadFile(file); what {
 		case "bot":
 			o.BotConfig = strings.ReplaceAll(text, "${ISSUER}", ts.Getenv("ISSUER"))
@@ -455,6 +463,23 @@ func (p *play) show(ctx context.Context, ts *testscript.TestScript, args []strin
 	if err == nil && !ok {
 		err = fmt.Errorf("%s has no %s at %s", args[0], args[1], at)
 	}
+	if err != nil {
+		return err
+	}
+	_, err = ts.Stdout().Write(text)
+	return err
+}
+
+func (p *play) author(ctx context.Context, ts *testscript.TestScript, args []string) error {
+	pull, err := p.last(args)
+	if err != nil {
+		return err
+	}
+	dir, err := p.stage.GitDir(on(args[0]))
+	if err != nil {
+		return err
+	}
+	text, err := exec.CommandContext(ctx, "git", "--git-dir", dir, "log", "-1", "--format=%an <%ae>", pull.HeadSHA).Output()
 	if err != nil {
 		return err
 	}

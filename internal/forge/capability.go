@@ -6,7 +6,7 @@ type Capability string
 
 // The capabilities, each named by what people get.
 const (
-	// CheckText: a check has room for markdown of its own; without it the summary stands in the pull request.
+	// CheckText: a check has room for markdown of its own; without it there is one line, and the rest stands in the pull request only.
 	CheckText Capability = "check text"
 	// PinnedCheck: the repository can demand the check from this very bot; without it whoever may write could set it.
 	PinnedCheck Capability = "pinned check"

@@ -131,9 +131,6 @@ type Check struct {
 	Title      string // one line
 	Summary    string // markdown, already escaped, at most 65,535 bytes
 	DetailsURL string // may be empty
-	// PullRequest is the bot's own pull request whose head the commit is; 0: none. A forge whose checks have no room for the summary
-	// shows it there.
-	PullRequest int
 }
 
 // RolloutState is what is known of a deployment of one commit to one environment.

@@ -351,7 +351,7 @@ func rejecter(a promotion.Reject) string {
 // showGate shows a verdict on a promotion's head commit.
 func (t *turn) showGate(ctx context.Context, head string, pr promotion.Promotion, v verdict) error {
 	check := gateCheck(head, v, pr.ID)
-	check.PullRequest = pr.PullRequest
+	check.DetailsURL = pr.URL // where the check has room for one line only, the rest stands there
 	if err := t.forge.SetCheck(ctx, t.repo, check); err != nil {
 		return fmt.Errorf("show the gate on #%d: %w", pr.PullRequest, err)
 	}

@@ -243,6 +243,9 @@ func (r *Reconciler) do(ctx context.Context, claim *store.Claim) (finish store.F
 	return t.run(ctx)
 }
 
+// longestBlind is how long a repository may stay unknown where no event told of it, however seldom known ones are looked at.
+const longestBlind = time.Hour
+
 // discover records every repository that the forge lets the bot see.
 func (r *Reconciler) discover(ctx context.Context, name string) (store.Finish, error) {
 	f, known := r.Forges[name]
@@ -262,7 +265,7 @@ func (r *Reconciler) discover(ctx context.Context, name string) (store.Finish, e
 		return store.Finish{}, fmt.Errorf("record the repositories of %s: %w", name, err)
 	}
 	r.Log.Info("looked for repositories", "forge", name, "found", len(repos), "new or changed", len(woken))
-	return store.Finish{WakeAt: r.Now().Add(time.Hour)}, nil
+	return store.Finish{WakeAt: r.Now().Add(min(longestBlind, max(r.Poll, time.Minute)))}, nil
 }
 
 // How often lost webhooks are looked for, and how far back. GitHub keeps them for three days.

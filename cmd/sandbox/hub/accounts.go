@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"crypto/subtle"
 	"fmt"
 	"strings"
 )
@@ -91,22 +90,6 @@ func (h *Hub) personLocked(login string) (*account, error) {
 	return a, nil
 }
 
-// signInLocked finds the person whose password or token it is; the login may be empty for a bare token.
-func (h *Hub) signInLocked(login, password string) *account {
-	if password == "" {
-		return nil
-	}
-	for _, a := range h.accounts {
-		if a.password == "" || login != "" && !strings.EqualFold(a.login, login) {
-			continue
-		}
-		if subtle.ConstantTimeCompare([]byte(a.password), []byte(password)) == 1 {
-			return a
-		}
-	}
-	return nil
-}
-
 // SetPermission lets a person into a repository, changes what they may do there, or with NoPermission takes them out.
 func (h *Hub) SetPermission(repo, login string, permission Permission) error {
 	h.mu.Lock()
@@ -115,7 +98,16 @@ func (h *Hub) SetPermission(repo, login string, permission Permission) error {
 	if err != nil {
 		return err
 	}
-	r.people[h.accountLocked(login, kindUser).id] = permission
+	a, action := h.accountLocked(login, kindUser), "added"
+	if was, known := r.people[a.id]; known && was != NoPermission {
+		action = "edited"
+	}
+	if r.people[a.id] = permission; permission == NoPermission {
+		action = "removed"
+	}
+	if h.opts.Organization { // the app does not subscribe to it
+		h.emitLocked(event{kind: memberEvent, action: action, repo: r, actor: r.owner, member: a})
+	}
 	return nil
 }
 

@@ -251,6 +251,18 @@ func latestStatuses(statuses []*commitStatus) []*commitStatus {
 	return latest
 }
 
+// Statuses returns the newest status of every context on a commit.
+func (h *Hub) Statuses(fullName, sha string) ([]Status, error) {
+	var views []Status
+	err := h.change(fullName, func(r *repo) error {
+		for _, s := range latestStatuses(r.statuses[sha]) {
+			views = append(views, Status{SHA: s.sha, Context: s.context, State: s.state, Description: s.description, TargetURL: s.targetURL})
+		}
+		return nil
+	})
+	return views, err
+}
+
 // Check is a check run as a commit shows it.
 type Check struct {
 	Name, Status, Conclusion   string

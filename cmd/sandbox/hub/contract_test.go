@@ -53,10 +53,13 @@ func newHarness(t testing.TB, opts hub.Options) *harness {
 	must(t, err)
 	running, err := hub.Start(opts)
 	must(t, err)
-	adapter, err := github.New(github.Options{
-		AppID: running.AppID(), PrivateKey: github.Fixed(running.AppKeyPEM()), BaseURL: running.APIURL(),
-		WebhookSecrets: func() [][]byte { return [][]byte{[]byte("hook-secret")} },
-	})
+	return withAdapter(t, running, github.Options{AppID: running.AppID(), PrivateKey: github.Fixed(running.AppKeyPEM())})
+}
+
+func withAdapter(t testing.TB, running *hub.Hub, opts github.Options) *harness {
+	t.Helper()
+	opts.BaseURL, opts.WebhookSecrets = running.APIURL(), func() [][]byte { return [][]byte{[]byte("hook-secret")} }
+	adapter, err := github.New(opts)
 	must(t, err)
 	t.Cleanup(func() {
 		adapter.Close()

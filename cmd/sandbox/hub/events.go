@@ -17,6 +17,7 @@ const (
 	mergeGroupEvent        eventKind = "merge_group"
 	pingEvent              eventKind = "ping"
 	commentEvent           eventKind = "issue_comment"
+	memberEvent            eventKind = "member"
 	workflowRunEvent       eventKind = "workflow_run"
 	maxPushCommits                   = 20 // GitHub puts more into a push event; its first page of them is enough to look
 )
@@ -35,6 +36,7 @@ type event struct {
 	deployment *deployment
 	deployed   *deploymentStatus
 	comment    *comment
+	member     *account
 	run        *workflowRun
 	label      string
 	reviewer   *account   // who was asked for a review
@@ -53,9 +55,13 @@ type event struct {
 	removed      []*repo
 }
 
-// emitLocked queues the webhook for an event, if the app hears of it: only what happens where it is installed and not suspended.
+// emitLocked queues the webhook for an event, if anybody hears of it. The app does where it is installed and not suspended.
 func (h *Hub) emitLocked(ev event) {
-	if ev.repo != nil {
+	if h.opts.Organization {
+		if ev.installation != nil {
+			return // an app's affair
+		}
+	} else if ev.repo != nil {
 		inst := h.installationOfLocked(ev.repo)
 		if inst == nil || inst.suspended {
 			return

@@ -164,8 +164,20 @@ func (h *Hub) gitAccess(r *http.Request, fullName string, push bool) (*account, 
 		if level == "" || push && level != "write" {
 			return nil, nil, http.StatusForbidden
 		}
-	} else if who = h.signInLocked(login, password); who == nil {
+	} else if personal := h.personalLocked(login, password); personal == nil {
 		return nil, nil, http.StatusUnauthorized
+	} else {
+		who = personal.owner
+		level := "read"
+		if push {
+			level = "write"
+		}
+		switch {
+		case target == nil || !personal.sees(target):
+			return nil, nil, http.StatusNotFound
+		case (push || target.private) && !personal.may(target, "contents", level):
+			return nil, nil, http.StatusForbidden
+		}
 	}
 	if target == nil {
 		return nil, nil, http.StatusNotFound

@@ -31,9 +31,10 @@ type githubFace struct {
 
 // caller is who makes an API call: the app by its JWT, an installation by its token, or a person by theirs.
 type caller struct {
-	app    bool
-	token  *token
-	person *account
+	app      bool
+	token    *token
+	personal *personalToken
+	person   *account
 }
 
 // call is one API call on its way through a route.
@@ -206,8 +207,8 @@ func (h *Hub) authenticateLocked(r *http.Request) (caller, error) {
 	bad := refuse(unauthorized, "Bad credentials")
 	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if login, password, ok := r.BasicAuth(); ok {
-		if person := h.signInLocked(login, password); person != nil {
-			return caller{person: person}, nil
+		if t := h.personalLocked(login, password); t != nil {
+			return caller{personal: t, person: t.owner}, nil
 		}
 		return caller{}, bad
 	}
@@ -226,8 +227,8 @@ func (h *Hub) authenticateLocked(r *http.Request) (caller, error) {
 		}
 		return caller{token: t}, nil
 	}
-	if person := h.signInLocked("", secret); person != nil {
-		return caller{person: person}, nil
+	if t := h.personalLocked("", secret); t != nil {
+		return caller{personal: t, person: t.owner}, nil
 	}
 	if strings.HasPrefix(secret, "ey") {
 		if err := verifyJWT(secret, &h.opts.Key.PublicKey, h.opts.AppID, h.now()); err != nil {
@@ -283,6 +284,9 @@ func (c *call) mayLocked(need string) error {
 			return refuse(forbidden, "Resource not accessible by integration")
 		}
 	}
+	if c.who.personal != nil && !c.who.personal.may(c.repo, permission, level) {
+		return refuse(forbidden, "Resource not accessible by personal access token")
+	}
 	if level == "write" && c.repo != nil {
 		if c.repo.archived {
 			return refuse(forbidden, "Repository was archived so is read-only.")
@@ -299,6 +303,9 @@ func (c *call) seesLocked() bool {
 	if c.who.token != nil { // what is public an installation may read, whoever's it is
 		return c.h.tokenSeesLocked(c.who.token, c.repo) || !c.repo.private && c.r.Method == http.MethodGet && !c.who.token.installation.suspended
 	}
+	if !c.who.personal.sees(c.repo) {
+		return false
+	}
 	return !c.repo.private || c.h.permissionLocked(c.repo, c.who.person).rank() >= Read.rank()
 }
 
@@ -310,6 +317,7 @@ func (f *githubFace) countLocked(w http.ResponseWriter, c *call) error {
 		key = "installation " + itoa(c.who.token.installation.id)
 	case c.who.person != nil:
 		key = "user " + itoa(c.who.person.id)
+		c.who.personal.announce(w.Header())
 	}
 	makesContent := c.r.Method == http.MethodPost || c.r.Method == http.MethodPatch || c.r.Method == http.MethodPut
 	refused, again, q := f.h.countLocked(key, makesContent)

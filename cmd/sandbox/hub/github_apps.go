@@ -99,10 +99,31 @@ func (f *githubFace) appRoutes() {
 		}
 		return user(c, c.who.person)
 	})
+	f.add("GET /user/repos", "any", f.listUserRepos)
+	f.add("GET /meta", "any", func(*call) (int, any, error) {
+		return http.StatusOK, obj{"verifiable_password_authentication": false}, nil
+	})
 	f.add("GET /rate_limit", "any", func(c *call) (int, any, error) {
 		core := obj{"limit": hourlyLimit, "remaining": hourlyLimit, "used": 0, "reset": c.h.now().Unix() + 3600}
 		return http.StatusOK, obj{"resources": obj{"core": core}, "rate": core}, nil
 	})
+}
+
+// listUserRepos lists what the caller was let into; what anybody may read is not among it.
+func (f *githubFace) listUserRepos(c *call) (int, any, error) {
+	h := c.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.who.person == nil {
+		return 0, nil, refuse(forbidden, "Resource not accessible by integration")
+	}
+	var items []any
+	for _, id := range slices.Sorted(maps.Keys(h.repos)) {
+		if r := h.repos[id]; h.permissionLocked(r, c.who.person).rank() > NoPermission.rank() && c.who.personal.sees(r) {
+			items = append(items, c.permitted(r, f.repo(r)))
+		}
+	}
+	return http.StatusOK, listing{items: items}, nil
 }
 
 func (c *call) installationLocked() (*installation, error) {
@@ -204,7 +225,7 @@ func (f *githubFace) listInstallationRepos(c *call) (int, any, error) {
 	var items []any
 	for _, id := range slices.Sorted(maps.Keys(h.repos)) {
 		if h.tokenSeesLocked(c.who.token, h.repos[id]) {
-			items = append(items, f.repo(h.repos[id]))
+			items = append(items, c.permitted(h.repos[id], f.repo(h.repos[id])))
 		}
 	}
 	return http.StatusOK, listing{key: "repositories", items: items}, nil

@@ -73,6 +73,16 @@ func (f *githubFace) fullRepo(r *repo) obj {
 	return body
 }
 
+// permitted adds to a repository what the caller's account may do in it.
+func (c *call) permitted(r *repo, body obj) obj {
+	rank := c.h.permissionLocked(r, c.by).rank()
+	body["permissions"] = obj{
+		"admin": rank >= Admin.rank(), "maintain": rank >= Admin.rank(), "push": rank >= Write.rank(), "triage": rank >= Write.rank(),
+		"pull": rank >= Read.rank() || !r.private,
+	}
+	return body
+}
+
 // hookRepo is a repository as webhooks carry it.
 func (f *githubFace) hookRepo(r *repo) obj {
 	body := f.repo(r)

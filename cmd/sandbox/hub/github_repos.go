@@ -13,7 +13,7 @@ func (f *githubFace) repoRoutes() {
 	f.add("GET /repos/{owner}/{repo}", "metadata:read", func(c *call) (int, any, error) {
 		c.h.mu.Lock()
 		defer c.h.mu.Unlock()
-		return http.StatusOK, f.fullRepo(c.repo), nil
+		return http.StatusOK, c.permitted(c.repo, f.fullRepo(c.repo)), nil
 	})
 	f.add("GET /repos/{owner}/{repo}/collaborators/{login}/permission", "metadata:read", f.getPermission)
 	f.add("GET /repos/{owner}/{repo}/rules/branches/{branch...}", "metadata:read", f.listRules)

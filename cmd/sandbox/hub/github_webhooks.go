@@ -20,6 +20,10 @@ func (f *githubFace) webhookHeader(d *delivery, secret string) http.Header {
 	header.Set("X-GitHub-Hook-ID", itoa(f.h.opts.AppID))
 	header.Set("X-GitHub-Hook-Installation-Target-ID", itoa(f.h.opts.AppID))
 	header.Set("X-GitHub-Hook-Installation-Target-Type", "integration")
+	if f.h.opts.Organization {
+		header.Set("X-GitHub-Hook-Installation-Target-ID", "1")
+		header.Set("X-GitHub-Hook-Installation-Target-Type", "organization")
+	}
 	if secret != "" {
 		header.Set("X-Hub-Signature-256", sign(secret, d.body))
 	}
@@ -37,6 +41,8 @@ func (f *githubFace) webhook(ev event) (string, obj) {
 		if ev.repo.owner.kind == kindOrg {
 			body["organization"] = f.organization(ev.repo.owner)
 		}
+	}
+	if ev.repo != nil && ev.installation != nil {
 		body["installation"] = obj{"id": ev.installation.id, "node_id": nodeID("Integration", ev.installation.id)}
 	}
 	if ev.pull != nil {
@@ -101,6 +107,8 @@ func (f *githubFace) webhook(ev event) (string, obj) {
 		}
 	case workflowRunEvent:
 		body["workflow_run"], body["workflow"] = f.workflowRun(ev.repo, ev.run), f.workflow(ev.repo, ev.run.workflow)
+	case memberEvent:
+		body["member"] = f.account(ev.member)
 	case commentEvent:
 		delete(body, "number")
 		delete(body, "pull_request")

@@ -39,6 +39,7 @@ type Options struct {
 	Logger        *slog.Logger     // discards by default
 	SignsNothing  bool             // commits made through the API are not signed, as on an Enterprise Server whose site does not
 	Without       []string         // permissions that the app was not given, as members
+	Organization  bool             // webhooks are the organisation's own, of every repository; what comes in does so by personal tokens
 	Pipeline      Pipeline         // what a merge to the default branch sets off; Render by default
 
 	// OnExchange is told of every call of the API with its answer, OnWebhook of every event that the app hears of; both may be nil.
@@ -75,6 +76,7 @@ type Hub struct {
 	names         map[string]int64 // lower-case owner/name now and before renames → id
 	installations map[int64]*installation
 	tokens        map[string]*token
+	personal      map[string]*personalToken
 	webhook       webhookTarget
 	outbox        []*delivery // waiting to be sent, in order
 	deliveries    []*delivery // everything ever sent, oldest first
@@ -110,6 +112,7 @@ func Start(opts Options) (*Hub, error) {
 		names:         map[string]int64{},
 		installations: map[int64]*installation{},
 		tokens:        map[string]*token{},
+		personal:      map[string]*personalToken{},
 		limits:        map[string]*quota{},
 		webhook:       webhookTarget{URL: opts.WebhookURL, Secret: opts.WebhookSecret},
 		lastID:        1000,

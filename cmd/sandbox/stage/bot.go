@@ -25,6 +25,7 @@ import (
 type Bot struct {
 	dir, path, apiURL string
 	appID             int64
+	byToken           bool
 	forge, more       string // added to the forge and to the end of the configuration
 	registry          string // what its entry of the registry says besides name and type
 	log               io.Writer
@@ -53,6 +54,10 @@ func (b *Bot) config() string {
 	if strings.Contains(b.more, "limits:") {
 		limits = ""
 	}
+	entry := fmt.Sprintf("appID: %d\n    privateKey: file:app.pem", b.appID)
+	if b.byToken {
+		entry = "token: file:token"
+	}
 	return fmt.Sprintf(`listen: %s
 dataDir: %s
 registries:
@@ -62,12 +67,11 @@ registries:
 forges:
   - name: github
     type: github
-    appID: %d
-    privateKey: file:app.pem
+    %s
     webhookSecret: file:webhook-secret
     url: %s
 %slog: {format: json, level: debug}
-%s%s`, b.listen, b.DataDir(), strings.TrimRight(b.registry, "\n"), b.appID, b.apiURL, b.forge, limits, b.more)
+%s%s`, b.listen, b.DataDir(), strings.TrimRight(b.registry, "\n"), entry, b.apiURL, b.forge, limits, b.more)
 }
 
 // Start runs the process and waits until it listens. Started again, it has its old address.

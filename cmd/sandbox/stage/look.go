@@ -34,8 +34,16 @@ func (s *Stage) Open(repo, tag string) (pull hub.Pull, ok bool, err error) {
 	return pulls[i], true, err
 }
 
-// Check finds a check on a commit; its name is empty where there is none.
+// Check finds a check on a commit; its name is empty where there is none. By a token that is a status, whose text is short.
 func (s *Stage) Check(repo, sha, name string) (hub.Check, error) {
+	if s.opts.ByToken {
+		statuses, err := s.Hub.Statuses(repo, sha)
+		i := slices.IndexFunc(statuses, func(s hub.Status) bool { return s.Context == name })
+		if i < 0 {
+			return hub.Check{}, err
+		}
+		return hub.Check{Name: name, Conclusion: strings.TrimPrefix(statuses[i].State, "pending"), Title: statuses[i].Description}, err
+	}
 	checks, err := s.Hub.Checks(repo, sha)
 	i := slices.IndexFunc(checks, func(c hub.Check) bool { return c.Name == name })
 	if i < 0 {

@@ -39,6 +39,10 @@ type Options struct {
 	Files map[string][]byte
 	// More makes further files of both repositories, for the registry's host; nil: none.
 	More func(host string) map[string][]byte
+	// PathPrefix is a path under which the forge serves everything, as an Enterprise Server behind a proxy may.
+	PathPrefix string
+	// ByToken lets the bot in by a personal access token of the account Machine instead of as an app, with webhooks of the organisation.
+	ByToken bool
 	// BotConfig is added to the end of the bot's boatlift.yaml, for keys that the stage does not set itself.
 	BotConfig string
 	// ForgeConfig is added to the forge's entry in it: lines of keys, not indented.
@@ -62,6 +66,9 @@ type Stage struct {
 	revision map[string]string // of Source, by the tag that was built from it
 }
 
+// Machine is the bot's account where it comes in by a token.
+const Machine = "boatlift-acme"
+
 // RegistryToken proves the registry to the bot; webhookSecret proves the forge. Both never leave the machine.
 const (
 	RegistryToken = "sandbox-registry-token"
@@ -77,7 +84,7 @@ func Start(ctx context.Context, o Options) (s *Stage, err error) {
 			s = nil
 		}
 	}()
-	options := hub.Options{Dir: filepath.Join(o.Dir, "forge"), WebhookSecret: webhookSecret}
+	options := hub.Options{Dir: filepath.Join(o.Dir, "forge"), WebhookSecret: webhookSecret, PathPrefix: o.PathPrefix, Organization: o.ByToken}
 	if o.Hub != nil {
 		o.Hub(&options)
 	}
@@ -111,13 +118,20 @@ func (s *Stage) prepareBot() (*Bot, error) {
 		return nil, err
 	}
 	files := map[string][]byte{"app.pem": s.Hub.AppKeyPEM(), "webhook-secret": []byte(webhookSecret), "registry-token": []byte(RegistryToken)}
+	if s.opts.ByToken {
+		token, err := s.Hub.AddToken(Machine, hub.NewToken{})
+		if err != nil {
+			return nil, err
+		}
+		files["token"] = []byte(token)
+	}
 	maps.Copy(files, s.opts.Secrets)
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return nil, err
 		}
 	}
-	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: s.opts.BotConfig, registry: heard}
+	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), byToken: s.opts.ByToken, apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: s.opts.BotConfig, registry: heard}
 	for line := range strings.Lines(s.opts.ForgeConfig) {
 		b.forge += "    " + line
 	}
@@ -153,6 +167,10 @@ func (s *Stage) fill(ctx context.Context) error {
 		}
 		digests[repo] = digest
 	}
+	required, people := hub.RequiredCheck{Context: GateCheck, AppID: s.Hub.AppID()}, []string{"alice", "bob"}
+	if s.opts.ByToken {
+		required.AppID, people = 0, append(people, Machine)
+	}
 	for _, name := range []string{Acceptance, Production} {
 		env := strings.TrimPrefix(name, "acme/infra-")
 		files := s.infraFiles(env, digests)
@@ -166,12 +184,12 @@ func (s *Stage) fill(ctx context.Context) error {
 		}
 		_, err := s.Hub.CreateRepo(ctx, name, hub.RepoOptions{
 			Files: files, Environments: []hub.Environment{{Name: env, Path: "apps/shop"}},
-			Protection: &hub.Protection{Checks: []hub.RequiredCheck{{Context: "boatlift/gate", AppID: s.Hub.AppID()}}},
+			Protection: &hub.Protection{Checks: []hub.RequiredCheck{required}}, NotInstalled: s.opts.ByToken,
 		})
 		if err != nil {
 			return fmt.Errorf("make %s: %w", name, err)
 		}
-		for _, login := range []string{"alice", "bob"} {
+		for _, login := range people {
 			s.Hub.AddPerson(login)
 			if err := s.Hub.SetPermission(name, login, hub.Write); err != nil {
 				return fmt.Errorf("let %s into %s: %w", login, name, err)

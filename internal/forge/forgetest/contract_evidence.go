@@ -2,6 +2,7 @@ package forgetest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/boatlift/boatlift/internal/forge"
@@ -115,8 +116,12 @@ func evidencePromises() []promise {
 			h.ReportCheck(t, s.id, base, "github-actions", "e2e", forge.StatusPending)
 			h.ReportCheck(t, s.id, base, "other-app", "smoke", forge.StatusFailure)
 			s.set(t, forge.Check{HeadSHA: base, Name: "boatlift/gate", Conclusion: forge.Success, Title: "g"})
+			self, err := s.forge.Self(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
 			check(t, "afterwards", s.statuses(t, base), []string{
-				"boatlift/gate: success by this bot boatlift", "e2e: pending by bot github-actions", "lint: skipped by bot github-actions",
+				"boatlift/gate: success by this bot " + strings.TrimSuffix(self.Login, "[bot]"), "e2e: pending by bot github-actions", "lint: skipped by bot github-actions",
 				"load: neutral by bot github-actions", "smoke: success by person alice", "smoke: failure by bot other-app",
 			})
 			h.ReportCheck(t, s.id, base, "github-actions", "e2e", forge.StatusSuccess)

@@ -241,39 +241,6 @@ func TestByATokenTheGateIsACommitStatus(t *testing.T) {
 	}
 }
 
-func TestWhatAStatusHasNoRoomForStandsInThePullRequest(t *testing.T) {
-	f := newAccount(t)
-	f.paged(statusesOfHead, nil, nil)
-	f.json("POST /repos/acme/infra/statuses/{sha}", 201, `{}`)
-	body := "Promotes.\n<!-- boatlift:mark -->\n"
-	served := func() string { return pullJSON(1, fmt.Sprintf(`"body": %q`, body)) }
-	f.handle("GET /repos/acme/infra/pulls/1", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, served()) })
-	f.json("PATCH /repos/acme/infra/pulls/1", 200, pullJSON(1, ""))
-	check := gate(forge.Pending)
-	check.PullRequest = 1
-	for i, title := range []string{"waits for @alice", "waits for @alice", "may go"} {
-		check.Title = title
-		if err := f.forge.SetCheck(t.Context(), withoutInstallation(), check); err != nil {
-			t.Fatal(err)
-		}
-		if i != 1 { // the second time nothing is different
-			body, _ = f.body("PATCH /repos/acme/infra/pulls/1")["body"].(string)
-		}
-	}
-	checkEqual(t, "changes", f.count("PATCH /repos/acme/infra/pulls/1"), 2)
-	if !strings.HasSuffix(body, "\n\nPromotes.\n<!-- boatlift:mark -->\n") || strings.Count(body, "for acceptance") != 1 || strings.Contains(body, "alice") {
-		t.Errorf("the description is %q", body)
-	}
-
-	// A head that has moved meanwhile has a check of its own.
-	check.HeadSHA = baseSHA
-	check.Title = "of an old head"
-	if err := f.forge.SetCheck(t.Context(), withoutInstallation(), check); err != nil {
-		t.Fatal(err)
-	}
-	checkEqual(t, "changes", f.count("PATCH /repos/acme/infra/pulls/1"), 2)
-}
-
 func TestTheBotsOwnStatusIsNoNews(t *testing.T) {
 	f := newAccount(t)
 	if _, err := f.forge.Self(t.Context()); err != nil {

@@ -103,7 +103,7 @@ func known(name string) bool {
 	switch name {
 	case "ping", "push", "pull_request", "pull_request_review", "deployment", "deployment_status", "check_run", "check_suite",
 		"workflow_run", "status", "merge_group", "installation", "installation_repositories", "installation_target", "repository",
-		"registry_package", "package":
+		"registry_package", "package", "member":
 		return true
 	}
 	return false
@@ -156,6 +156,9 @@ func (d *decoder) decode(name string) error {
 		d.event.About = "the merge queue: " + d.verb("changed")
 	case "repository":
 		d.repository(who)
+	case "member": // of webhooks that are not an App's: by a token, the bot is let in like a person
+		d.event.About = fmt.Sprintf("collaborators of %s: %s by %s", clean(d.Repository.FullName, 201), d.verb("changed"), who)
+		d.event.Discover = true
 	}
 	d.event.About = strings.TrimSpace(d.event.About)
 	return nil

@@ -4,8 +4,7 @@
 // repository, who the bot is, until when GitHub asked to wait. It may be used concurrently, and it starts no goroutine of its own.
 //
 // What differs between the two ways in is behind one interface, entry, with an implementation of each: app and account. By a token the
-// bot is the account whose token it is; the gate is a commit status, as only Apps make check runs, and what that has no room for stands in
-// the pull request; nobody keeps webhooks that were lost, so the poll finds out. Can tells it.
+// bot is the account whose token it is; the gate is a commit status of one line, as only Apps make check runs; nobody keeps webhooks that were lost, so the poll finds out. Can tells it.
 //
 // Secrets are asked for whenever they are used, so that one that is replaced is followed: a webhook secret and a token with the next
 // request, a private key with the next request as the App and, for installations, when a token is minted anew after a refusal.

@@ -139,7 +139,7 @@ func newestRuns(runs []*gh.CheckRun, appID int64) []forge.Status {
 	for k, run := range newest {
 		s := forge.Status{
 			Name: k.name, State: checkState(run.GetStatus(), run.GetConclusion()), URL: link(run.GetDetailsURL()), At: moment(run.StartedAt),
-			By: forge.Actor{Login: run.GetApp().GetSlug(), Bot: true, Self: k.app == appID},
+			By: forge.Actor{Login: run.GetApp().GetSlug(), Bot: true, Self: k.app == appID && appID != 0},
 		}
 		if s.URL == "" {
 			s.URL = link(run.GetHTMLURL())

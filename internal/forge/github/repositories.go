@@ -177,11 +177,8 @@ func actor(user *gh.User, self string) forge.Actor {
 	if user == nil {
 		return forge.Actor{Login: "ghost"}
 	}
-	return forge.Actor{
-		Login: user.GetLogin(),
-		Bot:   user.GetType() == "Bot",
-		Self:  isSelf(user.GetLogin(), user.GetType(), self),
-	}
+	own := isSelf(user.GetLogin(), user.GetType(), self) // a bot, also where its account is of the kind that people have
+	return forge.Actor{Login: user.GetLogin(), Bot: own || user.GetType() == "Bot", Self: own}
 }
 
 func moment(t *gh.Timestamp) time.Time {

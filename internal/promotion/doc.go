@@ -4,4 +4,17 @@
 // should be. It decides everything and does nothing: no clock, no I/O, no memory between calls. It is level-triggered: whatever
 // happened, in whatever order and however often, the next call looks at what is there and goes on from it, and every action is
 // safe to repeat. Package reconcile observes and carries out.
+//
+// # Decisions
+//
+// What `verify` names is proved of images at their digests, not of commits: an image that was green on the commit by which it came stays
+// so while it runs on at its digest, also when other commits are rolled out on which nobody has reported yet, until somebody reports a
+// failure. Otherwise no app of an environment with much traffic would ever be verified for long enough. A failure on the commit that is
+// rolled out now counts against all that runs there, as nobody can tell whose fault it is.
+//
+// Where several report under one name, the worst counts. A test system's word is about exactly the digests that it names, all of which
+// have to run; it never stands for an App or an account that `verify` asks for.
+//
+// A rollout that is silent for longer than rollout.timeout, or does not appear within it after a merge, makes a promotion merged again
+// (merged, and nothing is known of the rollout) with a reason; should it succeed after all, that counts.
 package promotion

@@ -124,12 +124,15 @@ func onCommit(check Check, reports []Report) Proof {
 
 // rankOf orders states by how much they stand in the way. A state that nobody knows stands most in the way.
 func rankOf(state string) int {
-	i := slices.Index([]string{Green, "neutral", "skipped", Pending, Red}, state)
+	i := slices.Index([]string{Green, "neutral", "skipped", Pending, NotReported, Red}, state)
 	if i < 0 {
-		return 5
+		return nobodyKnows
 	}
 	return i
 }
+
+// nobodyKnows is the rank of a state that is none of those above.
+const nobodyKnows = 6
 
 // Worst is the state that stands most in the way; an empty one is no state.
 func Worst(a, b string) string {
@@ -170,7 +173,7 @@ func remember(run *Running) {
 func (p Proof) Of(name image.Name, runs RunningImage) (state, url string) {
 	said := p.Images[name]
 	switch {
-	case p.State == Red || rankOf(p.State) == 5 && p.State != "":
+	case p.State == Red || p.State != "" && rankOf(p.State) == nobodyKnows:
 		return p.State, p.URL
 	case said == Red:
 		return Red, p.URLs[name]

@@ -12,6 +12,12 @@
 // A failure of one release is written on its promotion, with the time of the next try, and never fails the turn, so that one bad app does
 // not stop the others. Only what concerns the whole repo (it cannot be read, the forge limits requests) fails the turn.
 //
+// What went wrong after a merge (a rollout that failed or is unknown, a test that failed) is told on the merged pull request by a comment,
+// as it happens once and people should hear of it; what waits for it says so in its gate.
+//
+// Where the bot may not read the statuses of a commit nothing counts as verified, also not what test systems certified: something red
+// might be hidden. What is verified is asked for in each turn of an environment that asks for it, as a test that is run again may fail.
+//
 // That base is still rolled out where it was is assumed in a turn that opens pull requests, and asked soon after: the first thing a push
 // causes is a pull request, in four requests at the forge (the list, the pull request, its labels, its check) and two at git.
 //

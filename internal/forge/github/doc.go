@@ -32,6 +32,10 @@
 // Credentials for git are narrowed to one repository and to its contents.
 // A token in clear text is refused: plain http is for loopback addresses only.
 //
+// Of the runs of a workflow only those count that pushes to the branch began: a run by hand may be of any commit and apply anything. A
+// cancelled run is unknown, as a concurrency group cancels what waits. Check runs are kept per name and App, the newest of each, over all
+// check suites; statuses per context, the newest whoever set it, as GitHub itself does.
+//
 // A repository that anyone may read answers by its id even after the bot was taken out of it. So for public ones the App's own
 // list of installations is asked too, which costs a second request.
 package github

@@ -15,7 +15,8 @@ import (
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory" // the storage driver that Start names
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage drivers that Start names
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/sirupsen/logrus"
 )
 
@@ -27,22 +28,30 @@ type Options struct {
 	Addr        string // where to listen; 127.0.0.1:0 by default
 	NotifyURL   string // where events are posted; empty: nowhere
 	NotifyToken string // sent as Authorization: Bearer …; empty: no such header
+	Dir         string // where images are kept; empty: in memory, until Close or Restart
+	// Program is a registry to run instead, as a process: Debian's docker-registry. It needs Dir, and no Username.
+	Program string
 	// Username and Password, when set, are demanded as basic auth from everybody.
 	Username, Password string
 }
 
 // Registry is a running registry. Close stops it.
 type Registry struct {
-	opts   Options
-	app    *handlers.App
-	server *http.Server
-	host   string
-	served chan error
-	down   atomic.Bool
+	opts Options
+	host string
+	run  runner // nil: another process's
+	down atomic.Bool
+}
+
+// runner is what runs a registry.
+type runner interface {
+	// end stops it, and with it the sending of what it still had to tell.
+	end() error
 }
 
 // Start runs a registry. It answers when Start returns.
 func Start(opts Options) (*Registry, error) {
+	reg := &Registry{opts: opts}
 	if opts.Addr == "" {
 		opts.Addr = "127.0.0.1:0"
 	}
@@ -50,21 +59,42 @@ func Start(opts Options) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the sandbox registry: %w", err)
 	}
+	reg.host = listener.Addr().String()
+	return reg, reg.begin(listener)
+}
+
+// begin runs the registry behind a listener.
+func (reg *Registry) begin(listener net.Listener) (err error) {
+	if reg.opts.Program != "" {
+		if err := listener.Close(); err != nil { // it listens by itself
+			return err
+		}
+		reg.run, err = runProgram(reg.opts, reg.host)
+		return err
+	}
 	logrus.SetOutput(io.Discard)
-	config, err := configure(opts, listener.Addr().String())
+	config, err := configure(reg.opts, reg.host)
 	if err != nil {
-		_ = listener.Close()
-		return nil, err
+		return errors.Join(err, listener.Close())
 	}
-	reg := &Registry{
-		opts:   opts,
-		app:    handlers.NewApp(context.Background(), config),
-		host:   listener.Addr().String(),
-		served: make(chan error, 1),
+	l := &library{app: handlers.NewApp(context.Background(), config), served: make(chan error, 1)}
+	l.server = &http.Server{Handler: reg.guard(l.app), ReadHeaderTimeout: 10 * time.Second}
+	go func() { l.served <- l.server.Serve(listener) }()
+	reg.run = l
+	return nil
+}
+
+// Restart stops the registry and starts it at the same address. What it had to tell its listener, and could not, is lost; so are its
+// images unless they are in a folder. Nothing else may use it meanwhile.
+func (reg *Registry) Restart() error {
+	if err := reg.run.end(); err != nil {
+		return fmt.Errorf("stop the sandbox registry: %w", err)
 	}
-	reg.server = &http.Server{Handler: reg.guard(reg.app), ReadHeaderTimeout: 10 * time.Second}
-	go func() { reg.served <- reg.server.Serve(listener) }()
-	return reg, nil
+	listener, err := net.Listen("tcp", reg.host)
+	if err != nil {
+		return fmt.Errorf("listen for the sandbox registry: %w", err)
+	}
+	return reg.begin(listener)
 }
 
 func configure(opts Options, addr string) (*configuration.Configuration, error) {
@@ -79,6 +109,10 @@ func configure(opts Options, addr string) (*configuration.Configuration, error) 
 			"delete":      configuration.Parameters{"enabled": true},
 			"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
 		},
+	}
+	if opts.Dir != "" {
+		delete(config.Storage, "inmemory")
+		config.Storage["filesystem"] = configuration.Parameters{"rootdirectory": opts.Dir}
 	}
 	config.Log.AccessLog.Disabled = true
 	config.Log.Level = "error"
@@ -126,16 +160,31 @@ func (reg *Registry) Host() string { return reg.host }
 // SetDown switches the registry off (every request is answered 503) and on again. Its content stays.
 func (reg *Registry) SetDown(down bool) { reg.down.Store(down) }
 
-// Close stops the registry and forgets its images. Requests that take longer than two seconds more are cut off.
+// Close stops the registry. Images that are in no folder are forgotten.
 func (reg *Registry) Close() error {
+	if reg.run == nil {
+		return nil
+	}
+	return reg.run.end()
+}
+
+// library is Distribution's version 3 in this process.
+type library struct {
+	app    *handlers.App
+	server *http.Server
+	served chan error
+}
+
+// end stops it. Requests that take longer than two seconds more are cut off.
+func (l *library) end() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 	defer cancel()
-	err := reg.server.Shutdown(ctx)
+	err := l.server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = reg.server.Close()
+		err = l.server.Close()
 	}
-	if served := <-reg.served; !errors.Is(served, http.ErrServerClosed) {
+	if served := <-l.served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
-	return errors.Join(err, reg.app.Shutdown())
+	return errors.Join(err, l.app.Shutdown())
 }

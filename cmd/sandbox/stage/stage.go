@@ -53,6 +53,9 @@ type Options struct {
 	Hub func(*hub.Options)
 	// Mute is a registry that tells nobody of pushes.
 	Mute bool
+	// RegistryDir is where the registry keeps its images, so that they outlive its restart; empty: in memory. RegistryProgram is run
+	// instead of the sandbox's own; see package images.
+	RegistryDir, RegistryProgram string
 }
 
 // Stage is a running registry, forge and bot.
@@ -102,6 +105,7 @@ func Start(ctx context.Context, o Options) (s *Stage, err error) {
 	if o.Mute {
 		notify = images.Options{}
 	}
+	notify.Dir, notify.Program = o.RegistryDir, o.RegistryProgram
 	if s.Registry, err = images.Start(notify); err != nil {
 		return s, fmt.Errorf("start the registry: %w", err)
 	}

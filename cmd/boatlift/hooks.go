@@ -10,11 +10,11 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/boatlift/boatlift/internal/config"
+	"github.com/boatlift/boatlift/internal/dashboard"
 	"github.com/boatlift/boatlift/internal/hook"
 	"github.com/boatlift/boatlift/internal/registry"
 )
@@ -155,7 +155,7 @@ type senderType struct {
 func senderTypes() []senderType {
 	var types []senderType
 	for _, t := range registry.Types() {
-		out := senderType{Name: t.Name, Title: t.Title, Proof: t.Proof, Lacks: t.Lacks, Repeats: t.Repeats.String(), Poll: span(t.Poll()), NeedsHost: t.NeedsHost}
+		out := senderType{Name: t.Name, Title: t.Title, Proof: t.Proof, Lacks: t.Lacks, Repeats: t.Repeats.String(), Poll: dashboard.Span(t.Poll()), NeedsHost: t.NeedsHost}
 		for _, s := range t.Settings {
 			text := s.Name + ": " + s.Says
 			switch {
@@ -199,7 +199,7 @@ func setupHook(cmd *cobra.Command, file, name string, showSecret bool) error {
 			continue
 		}
 		if r.OnlyPolled {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s has no webhook, as it has no secret: it is asked for its tags every %s. Nothing is to be configured there.\n", r.Name, span(r.Poll))
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s has no webhook, as it has no secret: it is asked for its tags every %s. Nothing is to be configured there.\n", r.Name, dashboard.Span(r.Poll))
 			return err
 		}
 		if r.Webhook != "" {
@@ -268,16 +268,4 @@ func readBody(cmd *cobra.Command, file string) ([]byte, error) {
 		return nil, &fileError{file, "it is larger than any webhook", "name the body of one request"}
 	}
 	return body, nil
-}
-
-// span writes a duration as people do in boatlift.yaml: 5m, not 5m0s.
-func span(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

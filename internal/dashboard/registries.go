@@ -48,7 +48,7 @@ func (a *API) registries(ctx context.Context) ([]Registry, error) {
 	for _, p := range a.Polls {
 		r := Registry{Name: p.Name, Host: p.Host, Poll: "off"}
 		if p.Every > 0 {
-			r.Poll = p.Every.String()
+			r.Poll = Span(p.Every)
 		}
 		var oldest []time.Time
 		for _, d := range due {
@@ -129,7 +129,7 @@ func (a *API) sayPolled(ctx context.Context, e *Explanation, name image.Name) er
 					Hint: "it is asked again by itself; check its credentials if this lasts",
 				})
 			case !d.PolledAt.IsZero():
-				e.say(d.PolledAt, "", "its registry was last asked for its tags, as it is every "+p.Every.String(), "")
+				e.say(d.PolledAt, "", "its registry was last asked for its tags, as it is every "+Span(p.Every), "")
 			}
 		}
 		return nil

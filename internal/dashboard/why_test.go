@@ -97,6 +97,24 @@ var whys = []struct {
 			tx.SaveTag(store.Tag{Image: web, Tag: "1.4.4", ReadAt: at(5)})
 		})
 	}, []string{"shop/web:1.4.3", "shop/web:1.4.4"}},
+	{"found-by-asking", func(s *scene) {
+		s.two()
+		s.polls()
+		s.now = at(5)
+		s.found("poll", "found by asking registry.acme.io for its tags: no webhook told of it", "1.4.3", 43)
+	}, []string{"shop/web:1.4.3", "1"}},
+	{"brought-by-a-person", func(s *scene) {
+		s.two()
+		s.polls()
+		s.now = at(5)
+		s.found("sync", "alice asked for it with boatlift sync", "1.4.3", 43)
+	}, []string{"shop/web:1.4.3"}},
+	{"the-registry-cannot-be-asked-for-tags", func(s *scene) {
+		s.two()
+		s.polls()
+		must(s.t, s.polled(store.Polled{Image: web, DueAt: at(10), Attempts: 2, Err: "registry refuses access to registry.acme.io/shop/web (HTTP 401)"}))
+		s.leaveAlone()
+	}, []string{"shop/web", "shop/worker"}},
 	{"open-and-gated", func(s *scene) {
 		s.two()
 		s.now = at(5)

@@ -84,3 +84,15 @@ func names[T ~string](list []T) string {
 	}
 	return strings.Join(texts, ", ")
 }
+
+// Span writes a duration as people do in boatlift.yaml: 5m, not 5m0s.
+func Span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

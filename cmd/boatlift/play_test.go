@@ -56,6 +56,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"review":    (*play).review,    // review ENV TAG PERSON approve|request_changes|dismiss
 		"person":    (*play).person,    // person ENV NAME…: people who may write
 		"team":      (*play).team,      // team NAME PERSON…: of acme
+		"queue":     (*play).queue,     // queue ENV: what is merged goes through a merge queue from now on
 		"asked":     (*play).asked,     // asked ENV TAG WHO…: exactly these are asked for a review, sorted
 		"close":     (*play).close,     // close ENV TAG
 		"reopen":    (*play).reopen,    // reopen ENV TAG
@@ -420,6 +421,15 @@ func (p *play) team(_ context.Context, _ *testscript.TestScript, args []string) 
 	}
 	p.stage.Hub.SetTeam("acme/"+args[0], args[1:]...)
 	return nil
+}
+
+func (p *play) queue(_ context.Context, _ *testscript.TestScript, args []string) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	return p.stage.Hub.SetProtection(on(args[0]), &hub.Protection{
+		Checks: []hub.RequiredCheck{{Context: stage.GateCheck, AppID: p.stage.Hub.AppID()}}, MergeQueue: true,
+	})
 }
 
 func (p *play) asked(ctx context.Context, _ *testscript.TestScript, args []string) error {

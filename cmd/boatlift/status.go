@@ -109,7 +109,7 @@ func printEnvironment(w io.Writer, e dashboard.Environment, lines []dashboard.Li
 	for _, p := range e.Promotions {
 		fmt.Fprintf(w, "    %s %s: %s %s\n", p.State, shown(p.Release.App), shown(p.Release.Label()), p.URL)
 		if p.State.Active() && p.Gate != nil {
-			fmt.Fprintf(w, "      %s\n", gateLine(*p.Gate))
+			fmt.Fprintf(w, "      %s\n", gateLine(*p.Gate, p.Next))
 		}
 		if at, ok := opensAt(lines, p); ok {
 			fmt.Fprintf(w, "      waits for the limits of writes; it opens %s\n", when(at, now))
@@ -143,12 +143,18 @@ func printEnvironment(w io.Writer, e dashboard.Environment, lines []dashboard.Li
 	}
 }
 
-func gateLine(v gate.Verdict) string {
+func gateLine(v gate.Verdict, next string) string {
 	switch v.State {
 	case gate.Allow:
-		return "the gate allows it: it waits to be merged"
+		if next == "" {
+			return "the gate allows it: it is about to be merged"
+		}
+		return "the gate allows it: " + shown(next)
 	case gate.Wait:
-		return "the gate waits: " + shown(v.Reason())
+		if next != "" {
+			next = "; " + shown(next)
+		}
+		return "the gate waits: " + shown(v.Reason()) + next
 	default:
 		return "the gate denies it: " + shown(v.Reason())
 	}

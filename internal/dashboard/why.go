@@ -178,8 +178,13 @@ func explain(e *Explanation, under string, p promotion.Promotion, among []promot
 		}
 		e.add(Sentence{Until: r.Until, Under: under, Say: fmt.Sprintf("gate: %s %s: %s", r.Policy, verb, r.Say), Hint: hint})
 	}
-	if p.Gate.State == gate.Allow {
-		e.say(p.GreenAt, under, "the gate allows it: it waits for somebody to merge it, or for Boatlift to do so", "")
+	switch {
+	case p.Gate.State == gate.Allow && p.Next != "":
+		e.say(p.GreenAt, under, "the gate allows it: "+p.Next, "")
+	case p.Gate.State == gate.Allow:
+		e.say(p.GreenAt, under, "the gate allows it: Boatlift is about to merge it", "")
+	case p.Next != "":
+		e.say(time.Time{}, under, p.Next, "")
 	}
 }
 

@@ -58,6 +58,7 @@ func (p *planner) choose(env Environment, active []*Promotion, wishes []wish) []
 			}
 			v := p.verdict(env, pr)
 			p.shown(pr, v)
+			pr.Next = p.next(env, pr, Pull{}, v)
 			p.do(OpenPull{Promotion: *pr, Verdict: v})
 		}
 	}

@@ -46,9 +46,14 @@ func (p *planner) judge(env Environment, active []*Promotion) {
 		if pull.Foreign {
 			continue // it may change anything by now, and is judged by what it does change, as everybody's pull requests are
 		}
+		p.queued(pr, pull)
 		v := p.verdict(env, pr)
 		p.wake(v.Until)
 		changed := pr.Gate == nil || fingerprint(*pr.Gate) != fingerprint(v)
+		p.shown(pr, v)
+		if next := p.next(env, pr, pull, v); next != pr.Next {
+			pr.Next, changed = next, true
+		}
 		waits := p.w.Now.Before(pr.RetryAt)
 		if waits {
 			p.wake(pr.RetryAt)
@@ -56,7 +61,6 @@ func (p *planner) judge(env Environment, active []*Promotion) {
 		if waits && !changed { // what failed is not tried again yet; but a gate that turns is shown at once
 			continue
 		}
-		p.shown(pr, v)
 		if pull.Conflicting && !pr.Modified && pr.Base != p.w.Base && p.w.Paused == "" && !waits {
 			p.do(Rebuild{Promotion: *pr, Why: "base moved and the pull request conflicts with it", Verdict: v})
 			continue
@@ -78,6 +82,13 @@ func (p *planner) judge(env Environment, active []*Promotion) {
 // mayMerge tells whether the bot itself merges now.
 func (p *planner) mayMerge(env Environment, pr *Promotion, pull Pull, v gate.Verdict) bool {
 	if p.w.Paused != "" || v.State != gate.Allow || pull.Draft || pull.Conflicting || pull.Foreign || pr.Modified {
+		return false
+	}
+	if !pr.QueuedAt.IsZero() || pr.OutOfQueue == pull.Head && pr.OutOfQueue != "" {
+		return false // it waits in the merge queue, or a person took it out
+	}
+	if p.w.Now.Before(pr.RequeueAt) {
+		p.wake(pr.RequeueAt)
 		return false
 	}
 	switch env.Merge {

@@ -21,6 +21,7 @@ func Plan(w World) Decision {
 	}
 	p.orphans()
 	p.others()
+	p.groups()
 	return p.d
 }
 

@@ -151,6 +151,11 @@ type Promotion struct {
 	Asked        []string      `json:"asked,omitempty"`        // who was asked for a review when nothing but approvals was missing
 	AskedAt      time.Time     `json:"askedAt,omitzero"`       // and when
 	AskedFor     string        `json:"askedFor,omitempty"`     // and of which head commit
+	QueuedAt     time.Time     `json:"queuedAt,omitzero"`      // since when it is in the merge queue of base
+	LeftQueue    string        `json:"leftQueue,omitempty"`    // how it last left the queue without being merged, in a sentence
+	RequeueAt    time.Time     `json:"requeueAt,omitzero"`     // when the bot may put it back, which the forge had removed
+	OutOfQueue   string        `json:"outOfQueue,omitempty"`   // the head that a person took out of the queue: the bot does not put it back
+	Next         string        `json:"next,omitempty"`         // what it waits for besides the gate, and who has to do what
 	GateHead     string        `json:"gateHead,omitempty"`     // the head commit it was shown on
 	GreenAt      time.Time     `json:"greenAt,omitzero"`       // since when all but approvals allow, without a break
 	Page         string        `json:"page,omitempty"`         // tells what its pull request's body last said from what it should say

@@ -25,9 +25,12 @@ type World struct {
 	Tags      map[image.Name][]Known // tags that were pushed since the bot listens
 	Built     map[image.Digest]Built // for which platforms images are, as far as it was asked
 
-	Promotions []Promotion  // all that have not ended, and the recently ended
-	Pulls      map[int]Pull // their pull requests, and reopened ones
-	Others     []Other      // open pull requests of other people
+	Promotions []Promotion       // all that have not ended, and the recently ended
+	Pulls      map[int]Pull      // their pull requests, and reopened ones
+	Others     []Other           // open pull requests of other people
+	Queue      []Queued          // the merge queue of base, first first
+	QueueSeen  bool              // it was looked at; otherwise nothing follows from what is not in it
+	Departures map[int]Departure // how pull requests that were in it and are not any more left it
 	Rejections []Rejection
 	Holds      []Hold
 

@@ -258,6 +258,12 @@ func (t *turn) merge(ctx context.Context, a promotion.Merge) (merged bool, err e
 		t.wakeLater(5 * time.Second) // a list that lags behind told of a head that is not there any more
 		return false, nil
 	}
+	if errors.Is(err, forge.ErrQueued) {
+		t.log.Info("put into the merge queue", "pull request", a.Promotion.PullRequest, "promotion", a.Promotion.ID)
+		pr := a.Promotion
+		pr.QueuedAt, pr.LeftQueue = t.now, ""
+		return true, t.save(ctx, pr, "", "queued", nil)
+	}
 	if err != nil {
 		return false, fmt.Errorf("merge #%d: %w", a.Promotion.PullRequest, err)
 	}
@@ -306,6 +312,8 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 		return t.showOther(ctx, a)
 	case promotion.AskReviewers:
 		return t.askReviewers(ctx, a)
+	case promotion.ShowGroup:
+		return t.showGroup(ctx, a)
 	default:
 		return fmt.Errorf("a fault in the program: nobody carries out %T", a)
 	}
@@ -350,7 +358,7 @@ func rejecter(a promotion.Reject) string {
 
 // showGate shows a verdict on a promotion's head commit.
 func (t *turn) showGate(ctx context.Context, head string, pr promotion.Promotion, v verdict) error {
-	check := gateCheck(head, v, pr.ID)
+	check := promotionCheck(head, v, pr)
 	check.DetailsURL = pr.URL // where the check has room for one line only, the rest stands there
 	if err := t.forge.SetCheck(ctx, t.repo, check); err != nil {
 		return fmt.Errorf("show the gate on #%d: %w", pr.PullRequest, err)

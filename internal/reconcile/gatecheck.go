@@ -7,6 +7,7 @@ import (
 
 	"github.com/boatlift/boatlift/internal/forge"
 	"github.com/boatlift/boatlift/internal/gate"
+	"github.com/boatlift/boatlift/internal/promotion"
 )
 
 // CheckName is the check that the gate is shown as. Rulesets require it by this name.
@@ -27,6 +28,28 @@ func gateCheck(head string, v gate.Verdict, id string) forge.Check {
 		check.Title = string(runes[:199]) + "…"
 	}
 	check.Summary = verdictTable(v, 60000, 2000) // forges take 65,535 bytes
+	return check
+}
+
+// promotionCheck is the gate of a promotion, with what it waits for besides.
+func promotionCheck(head string, v gate.Verdict, pr promotion.Promotion) forge.Check {
+	check := gateCheck(head, v, pr.ID)
+	if pr.Next != "" {
+		check.Summary += "\n" + plain(cut(pr.Next, 2000)) + "\n"
+	}
+	return check
+}
+
+// groupCheck is the gate on what a merge queue would give to base. A queue does not wait: what may not be merged now leaves it, so that
+// others go on.
+func groupCheck(head string, v gate.Verdict) forge.Check {
+	check := gateCheck(head, v, "")
+	if check.Conclusion == forge.Pending {
+		check.Conclusion, check.Title = forge.Failure, "must not be merged now, and waits outside of the queue: "+oneLine(v.Reason())
+	}
+	if runes := []rune(check.Title); len(runes) > 200 {
+		check.Title = string(runes[:199]) + "…"
+	}
 	return check
 }
 

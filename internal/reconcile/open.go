@@ -92,8 +92,9 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 			continue
 		}
 		out.promotions[w.pr.ID] = w.pr
-		if env, _ := t.world.Config.Environment(w.pr.Release.Environment); env.Merge == promotion.MergeAuto && w.verdict.State == gate.Allow {
-			t.wakeLater(time.Second) // the next turn merges it; forges say nothing to a bot of what it opened itself
+		env, _ := t.world.Config.Environment(w.pr.Release.Environment)
+		if env.Merge == promotion.MergeAuto && w.verdict.State == gate.Allow || !env.Reviewers.None() || t.asksForApprovals(env.Name) {
+			t.wakeLater(time.Second) // the next turn merges it, or asks for reviews; forges say nothing to a bot of what it opened itself
 		}
 	}
 	return out, nil

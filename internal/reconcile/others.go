@@ -109,10 +109,6 @@ func (t *turn) changesOf(ctx context.Context, o *promotion.Other, files []string
 			texts[f] = text
 		}
 	}
-	before := map[entry]promotion.Listing{}
-	for l, e := range numbered(t.world.Listings) {
-		before[e] = l
-	}
 	o.Changes = map[string][]gate.Change{}
 	now, unlisted := listings(t.world.Config, texts, nil)
 	for _, u := range unlisted {
@@ -120,16 +116,25 @@ func (t *turn) changesOf(ctx context.Context, o *promotion.Other, files []string
 			o.Problem = u.Why // any image may be in it
 		}
 	}
+	t.compare(now, o.Changes)
+	return nil
+}
+
+// compare adds the images that listings set otherwise than base does, by environment.
+func (t *turn) compare(now []promotion.Listing, changes map[string][]gate.Change) {
+	before := map[entry]promotion.Listing{}
+	for l, e := range numbered(t.world.Listings) {
+		before[e] = l
+	}
 	for l, e := range numbered(now) {
 		was := before[e]
 		if was.Image == l.Image && was.Tag == l.Tag && was.Digest == l.Digest {
 			continue
 		}
-		o.Changes[l.Environment] = append(o.Changes[l.Environment], gate.Change{
+		changes[l.Environment] = append(changes[l.Environment], gate.Change{
 			Image: l.Image, FromTag: was.Tag, FromDigest: was.Digest, ToTag: l.Tag, ToDigest: l.Digest,
 		})
 	}
-	return nil
 }
 
 // entry is where a listing stands. A name may stand more than once in a file.

@@ -115,17 +115,24 @@ func (t *turn) observeAndPlan(ctx context.Context) (promotion.Decision, error) {
 	}
 	t.holdIfLost()
 	d, err := t.plan(ctx)
-	if err != nil || len(t.assumed) == 0 {
+	if err != nil {
 		return d, err
 	}
 	if len(openings(d)) > 0 {
-		t.wakeLater(assumedFor)
+		if len(t.assumed) > 0 {
+			t.wakeLater(assumedFor)
+		}
 		return d, nil
 	}
-	if changed, err := t.confirmRunning(ctx); err != nil || !changed {
+	changed, err := t.confirmRunning(ctx)
+	if err == nil && changed {
+		err = t.observeUpstream(ctx)
+	}
+	if err != nil {
 		return d, err
 	}
-	if err := t.observeUpstream(ctx); err != nil {
+	queued, err := t.observeQueue(ctx)
+	if err != nil || !changed && !queued {
 		return d, err
 	}
 	return t.plan(ctx)

@@ -60,9 +60,11 @@ type world struct {
 	mu       sync.Mutex
 	step     func(what string) // called around everything that the bot asks of others
 	breakGit func(what string) error
-	configs  []promotion.Config
-	pushes   int
-	names    map[forge.RepoID]string // of the bare repositories
+
+	breakGroup func(bare, branch string) // changes what a merge queue has made
+	configs    []promotion.Config
+	pushes     int
+	names      map[forge.RepoID]string // of the bare repositories
 }
 
 func newWorld(t tester) *world {
@@ -81,7 +83,11 @@ func newWorld(t tester) *world {
 		Compare: func(repo forge.RepoID, base, head string) forgetest.Comparison {
 			return w.host.compare(w.name(repo), base, head)
 		},
-		OnMerge:        w.merge,
+		OnMerge: w.merge,
+		OnQueue: w.group,
+		OnAdvance: func(repo forge.RepoID, branch, sha string) {
+			w.host.git("", w.name(repo), "update-ref", "refs/heads/"+branch, sha)
+		},
 		OnDeleteBranch: func(repo forge.RepoID, branch string) error { return w.host.deleteBranch(w.name(repo), branch) },
 	})
 	w.watched = &watched{Forge: w.mem, step: w.announce, forkish: func(branch string) bool { return strings.HasPrefix(branch, "fork/") }}
@@ -142,6 +148,18 @@ func (w *world) merge(repo forge.RepoID, pr forge.PullRequest) (string, error) {
 		return "", err
 	}
 	return w.host.merge(w.name(repo), pr.BaseBranch, pr.HeadSHA, r.MergeMethod)
+}
+
+// group makes the commit that a merge queue would give to base.
+func (w *world) group(repo forge.RepoID, pr forge.PullRequest, base string) (string, error) {
+	branch := fmt.Sprintf("gh-readonly-queue/%s/pr-%d-%s", pr.BaseBranch, pr.Number, base)
+	w.host.git("", w.name(repo), "update-ref", "refs/heads/"+branch, base)
+	sha, err := w.host.merge(w.name(repo), branch, pr.HeadSHA, "merge")
+	if err == nil && w.breakGroup != nil {
+		w.breakGroup(w.name(repo), branch)
+		sha, _ = w.host.head(w.name(repo), branch)
+	}
+	return sha, err
 }
 
 // open opens the database anew, as a process that starts does.

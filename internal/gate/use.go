@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/cel-go/common/types"
 )
@@ -145,6 +146,19 @@ func Approvers(uses []Use) (users, teams []string) {
 		}
 	}
 	return users, teams
+}
+
+// Soak is how long a release has to run in the environments before, by the longest soak among uses; 0 where there is none.
+func Soak(uses []Use) time.Duration {
+	var longest time.Duration
+	for _, use := range uses {
+		if text, ok := use.Parameters["for"].(string); ok && use.Policy == "soak" {
+			if d, err := parseDuration(text); err == nil {
+				longest = max(longest, d)
+			}
+		}
+	}
+	return longest
 }
 
 // Handle makes names of people and teams comparable, as the function of policies does: lower case, without a leading @ or a trailing /.

@@ -17,4 +17,15 @@
 //
 // A rollout that is silent for longer than rollout.timeout, or does not appear within it after a merge, makes a promotion merged again
 // (merged, and nothing is known of the rollout) with a reason; should it succeed after all, that counts.
+//
+// A soak counts only while the environment before runs exactly the release, so where the bot itself merges there (merge: auto) it does not
+// interrupt one: what comes next waits, with a green gate, until the soak of what runs is over and, where people merge the release that
+// soaked, once more as long, at most a day. Otherwise pushes faster than the soak would never let anything through. A person may merge at
+// any time; closing the pull request that soaks, a hold, a freeze or a failed rollout ends the wait at once. Nothing waits for a release
+// that could not go for other reasons.
+//
+// A merge queue does not wait: what must not be merged now fails there and leaves the queue, so that others go on. The bot puts it back
+// after ten minutes if its gate allows it then; what a person took out stays out.
+//
+// What the queue is about to merge is judged against base by all the pull requests that it holds. A change that none of them makes denies.
 package promotion

@@ -93,6 +93,10 @@ func (p *planner) mayMerge(env Environment, pr *Promotion, pull Pull, v gate.Ver
 	}
 	switch env.Merge {
 	case MergeAuto:
+		if until, _ := p.soaking(env, pr); !until.IsZero() {
+			p.wake(earliest(until, p.w.Now.Add(soakLook)))
+			return false
+		}
 		return true
 	case MergeApproved:
 		return p.w.Judge(p.facts(env, pr), p.approving(env)).State == gate.Allow

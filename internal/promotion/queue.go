@@ -191,6 +191,9 @@ func (p *planner) next(env Environment, pr *Promotion, pull Pull, v gate.Verdict
 		return "nothing is merged now: " + p.w.Paused
 	case env.Merge == MergeManual:
 		return "a person has to merge it"
+	case env.Merge == MergeAuto:
+		_, say := p.soaking(env, pr)
+		return say
 	case env.Merge == MergeApproved:
 		return p.awaited(env, pr)
 	}

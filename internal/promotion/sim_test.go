@@ -106,7 +106,7 @@ func (s *sim) push(name image.Name, tag string, build int) {
 }
 
 // judge is a gate with the two rules that matter here: `after` and holds.
-func judge(f gate.Facts, _ []gate.Use) gate.Verdict {
+func judge(f gate.Facts, uses []gate.Use) gate.Verdict {
 	var rulings []gate.Ruling
 	if f.Held != "" {
 		rulings = append(rulings, gate.Ruling{Policy: "held", State: gate.Deny, Say: f.Held})
@@ -117,6 +117,18 @@ func judge(f gate.Facts, _ []gate.Use) gate.Verdict {
 			r.State, r.Say = gate.Wait, "waits for "+up.Environment
 		}
 		rulings = append(rulings, r)
+	}
+	if soak := gate.Soak(uses); soak > 0 {
+		for _, up := range f.After {
+			r := gate.Ruling{Policy: "soak", State: gate.Allow, Say: "soaked"}
+			if end := up.RunsSince.Add(soak); up.RunsSince.IsZero() || end.After(f.Now) {
+				r.State, r.Say = gate.Wait, "soaks"
+				if !up.RunsSince.IsZero() {
+					r.Until = end
+				}
+			}
+			rulings = append(rulings, r)
+		}
 	}
 	return gate.Judge(rulings...)
 }
@@ -141,6 +153,15 @@ func (s *sim) world(r *simRepo) World {
 	}
 	for n, pull := range r.pulls {
 		w.Pulls[n] = pull.Pull
+	}
+	if r == s.repos[0] && r.env().Merge == MergeAuto {
+		next := s.repos[1]
+		w.Followers = map[string][]Follower{}
+		for _, pr := range next.promotions {
+			w.Followers[r.env().Name] = append(w.Followers[r.env().Name], Follower{
+				Environment: next.name + ":" + next.env().Name, Promotion: pr, Soak: gate.Soak(next.env().Policies), ByPeople: next.env().Merge != MergeAuto,
+			})
+		}
 	}
 	for _, ref := range r.env().After {
 		up := s.repos[0]

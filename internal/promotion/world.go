@@ -25,12 +25,13 @@ type World struct {
 	Tags      map[image.Name][]Known // tags that were pushed since the bot listens
 	Built     map[image.Digest]Built // for which platforms images are, as far as it was asked
 
-	Promotions []Promotion       // all that have not ended, and the recently ended
-	Pulls      map[int]Pull      // their pull requests, and reopened ones
-	Others     []Other           // open pull requests of other people
-	Queue      []Queued          // the merge queue of base, first first
-	QueueSeen  bool              // it was looked at; otherwise nothing follows from what is not in it
-	Departures map[int]Departure // how pull requests that were in it and are not any more left it
+	Promotions []Promotion           // all that have not ended, and the recently ended
+	Pulls      map[int]Pull          // their pull requests, and reopened ones
+	Others     []Other               // open pull requests of other people
+	Followers  map[string][]Follower // of the environments in which the bot merges by itself, by their names
+	Queue      []Queued              // the merge queue of base, first first
+	QueueSeen  bool                  // it was looked at; otherwise nothing follows from what is not in it
+	Departures map[int]Departure     // how pull requests that were in it and are not any more left it
 	Rejections []Rejection
 	Holds      []Hold
 

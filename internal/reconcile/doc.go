@@ -43,4 +43,10 @@
 //
 // The branch of a rejected promotion is kept until a newer release was merged, so that a person can reopen the pull request, which is how
 // a rejection is taken back.
+//
+// Who belongs to a team is believed for two minutes. Who worked on a head commit never changes, and is asked once: by commits and by pushes,
+// as anybody can write any author into a commit. Code owners are found by the CODEOWNERS of the base branch, the first of .github/, the root
+// and docs/; an owner that is an address of mail is nobody, as forges do not tell whose it is.
+//
+// The merge queue is looked at, not heard of: its webhooks only cause a turn. It is not asked for in a turn that opens pull requests.
 package reconcile

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/gitrepo"
 	"github.com/boatlift/boatlift/internal/image"
 	"github.com/boatlift/boatlift/internal/promotion"
@@ -188,6 +189,39 @@ func runningImages(environment string, lists []promotion.Listing, before promoti
 	}
 	return images
 }
+
+// observeFollowers looks for releases that soak in an environment which the bot itself would move on.
+func (t *turn) observeFollowers(ctx context.Context) error {
+	t.world.Followers = map[string][]promotion.Follower{}
+	for _, env := range t.world.Config.Environments {
+		if env.Merge != promotion.MergeAuto || env.Mode != promotion.Propose {
+			continue
+		}
+		found, err := t.r.Store.Followers(ctx, t.forgeName, t.repo.FullName, env.Name)
+		if err != nil {
+			return fmt.Errorf("look for what comes after %s of %s: %w", env.Name, t.repo.FullName, err)
+		}
+		for _, f := range found {
+			cfg, err := t.r.Parse([]byte(f.ConfigText))
+			if err != nil {
+				continue // nothing of that repository moves until it is mended
+			}
+			after, ok := cfg.Environment(f.Promotion.Release.Environment)
+			soak := gate.Soak(t.uses(after))
+			if !ok || soak == 0 {
+				continue
+			}
+			t.world.Followers[env.Name] = append(t.world.Followers[env.Name], promotion.Follower{
+				Environment: f.FullName + ":" + after.Name, Promotion: f.Promotion, Soak: soak,
+				ByPeople: after.Merge != promotion.MergeAuto || t.asks(after),
+			})
+		}
+	}
+	return nil
+}
+
+// asks tells whether a policy of an environment waits for people.
+func (t *turn) asks(env promotion.Environment) bool { return t.r.Judge.Reads(t.uses(env), "approvals") }
 
 // observeUpstream looks up the environments that those of this repo come after.
 func (t *turn) observeUpstream(ctx context.Context) error {

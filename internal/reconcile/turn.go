@@ -108,7 +108,7 @@ func (t *turn) goneBecause(ctx context.Context, err error) string {
 
 // observeAndPlan looks at the world and plans. Where nothing is in a hurry, what was assumed of the environments is made sure of.
 func (t *turn) observeAndPlan(ctx context.Context) (promotion.Decision, error) {
-	for _, step := range []func(context.Context) error{t.observeBase, t.observePulls, t.observeRunning, t.observeUpstream, t.observeTags, t.observeOthers} {
+	for _, step := range []func(context.Context) error{t.observeBase, t.observePulls, t.observeRunning, t.observeUpstream, t.observeFollowers, t.observeTags, t.observeOthers} {
 		if err := step(ctx); err != nil {
 			return promotion.Decision{}, err
 		}

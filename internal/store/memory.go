@@ -160,6 +160,31 @@ func (s *Store) Downstream(ctx context.Context, forge, repoFullName string, envi
 	return sortedSet(keys), err
 }
 
+// Followers are the active promotions of environments that come after one of a repo, with the .boatlift.yaml of their repos.
+func (s *Store) Followers(ctx context.Context, forge, repoFullName, environment string) (list []Follower, err error) {
+	err = s.read(ctx, "find what follows "+repoFullName+":"+environment, func(ctx context.Context, q *conn) error {
+		list = nil
+		return q.each(ctx, func(r row) error {
+			var f Follower
+			var body []byte
+			if err := r.Scan(&body, &f.FullName, &f.ConfigText); err != nil {
+				return err
+			}
+			if err := json.Unmarshal(body, &f.Promotion); err != nil {
+				return fmt.Errorf("read a promotion: %w", err)
+			}
+			list = append(list, f)
+			return nil
+		}, `SELECT promotions.body, repos.full_name, repos.config_text FROM promotions
+			JOIN environment_after ON environment_after.repo = promotions.repo AND environment_after.environment = promotions.environment
+			JOIN repos ON repos.repo = promotions.repo
+			WHERE promotions.active = 1 AND environment_after.after_environment = $1 AND repos.forge = $2 AND repos.state = 'active'
+			AND (environment_after.after_repo = $3 OR (environment_after.after_repo = '' AND repos.name_key = $3))
+			ORDER BY promotions.repo, promotions.created_at, promotions.id`, environment, forge, nameKey(repoFullName))
+	})
+	return list, err
+}
+
 // Promotions lists promotions, newest first.
 func (s *Store) Promotions(ctx context.Context, f PromotionFilter) (list []promotion.Promotion, err error) {
 	var w where

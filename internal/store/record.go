@@ -91,6 +91,13 @@ type Upstream struct {
 	Promotions []promotion.Promotion // open or in rollout there, oldest first
 }
 
+// Follower is an active promotion of an environment that comes after another one.
+type Follower struct {
+	Promotion  promotion.Promotion
+	FullName   string // of its repo
+	ConfigText string // of its repo
+}
+
 // PromotionFilter selects promotions. Zero fields do not filter.
 type PromotionFilter struct {
 	ID          string

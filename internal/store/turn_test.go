@@ -473,6 +473,36 @@ var memoryTests = []test{
 			t.Errorf("Downstream() after the rename = %v; want itself", got)
 		}
 	}},
+	{"what follows an environment are the open promotions of those that come after it", func(t *testing.T, s *Store) {
+		discover(t, s, infra(production, "acme/infra-production"), infra(acceptance, "acme/infra-acceptance"))
+		r := infra(production, "acme/infra-production")
+		r.ConfigText = "the file"
+		r.Environments = []EnvRow{{Name: "demo"}, {Name: "production", After: []promotion.EnvRef{{Repo: "Acme/infra-acceptance", Environment: "acceptance"}}}}
+		of := func(environment, id string, state promotion.State) promotion.Promotion {
+			release := promotion.NewRelease(environment, "web", []promotion.Change{{Image: web, Tag: id, Digest: image.Digest("sha256:" + id)}})
+			return promotion.Promotion{ID: id, Repo: production, Release: release, State: state, Branch: "boatlift/" + environment + id, CreatedAt: time.Unix(7, 0)}
+		}
+		turn(t, s, production, func(tx *Tx) {
+			tx.SaveRepo(r)
+			for _, pr := range []promotion.Promotion{of("production", "1", promotion.Open), of("production", "2", promotion.Rejected), of("demo", "3", promotion.Open)} {
+				tx.SavePromotion(pr)
+			}
+		})
+		for _, c := range []struct {
+			forge, repo, environment string
+			want                     int
+		}{
+			{"github", "acme/INFRA-acceptance", "acceptance", 1},
+			{"github", "acme/infra-acceptance", "other", 0},
+			{"gitlab", "acme/infra-acceptance", "acceptance", 0},
+			{"github", "acme/infra-production", "production", 0},
+		} {
+			got := must1(s.Followers(t.Context(), c.forge, c.repo, c.environment))(t)
+			if len(got) != c.want || c.want == 1 && (got[0].Promotion.ID != "1" || got[0].FullName != "acme/infra-production" || got[0].ConfigText != "the file") {
+				t.Errorf("Followers(%s, %s, %s) = %+v; want %d", c.forge, c.repo, c.environment, got, c.want)
+			}
+		}
+	}},
 }
 
 func TestDetailIsJSON(t *testing.T) {

@@ -38,4 +38,7 @@
 //
 // A repository that anyone may read answers by its id even after the bot was taken out of it. So for public ones the App's own
 // list of installations is asked too, which costs a second request.
+//
+// Merge queues are only known to GraphQL. A merge is tried by REST, and put into the queue where that is refused and base has one. That a
+// branch has none is believed for five minutes, unless a webhook of a queue arrives.
 package github

@@ -25,6 +25,7 @@ const (
 	pgStatement   = 15 * time.Second
 	pgWrite       = 18 * time.Second // for a transaction; it ends before the batch of an inbox has to
 	pgRead        = 2 * time.Minute  // the audit trail is verified in one read
+	pgIdle        = 5 * time.Second  // for which a write says nothing: its replica is frozen, and others wait for its rows no longer than this
 )
 
 // openPostgres opens two pools, so that people who look at lists never keep work from being written.
@@ -37,14 +38,14 @@ func (s *Store) openPostgres(ctx context.Context, url string, password func(cont
 	if err != nil {
 		return fmt.Errorf("make the lock for schema changes: %w", err)
 	}
-	open := func(most int, statement time.Duration) *sql.DB {
-		return postgresPool(config, most, statement, password)
+	open := func(most int, statement, idle time.Duration) *sql.DB {
+		return postgresPool(config, most, statement, idle, password)
 	}
 	s.dialect = dialect{
 		goose:  goose.DialectPostgres,
 		locker: locker,
 		ddl: func() (*sql.DB, func(), error) {
-			db := open(1, 0)
+			db := open(1, 0, pgRead)
 			return db, func() { _ = db.Close() }, nil
 		},
 		// Byte by byte, as SQLite compares. The order of the database's own language may also change with the machine's libraries, and
@@ -59,7 +60,7 @@ func (s *Store) openPostgres(ctx context.Context, url string, password func(cont
 		snapshot:    &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 		writeLimit:  pgWrite,
 		readLimit:   pgRead,
-		patient:     `SET LOCAL statement_timeout = 0`,
+		patient:     `SELECT set_config(name, '0', true) FROM (VALUES ('statement_timeout'), ('idle_in_transaction_session_timeout')) AS settings (name)`,
 		again:       postgresAgain,
 		unavailable: postgresUnavailable,
 		duplicate:   func(err error) bool { return postgresCode(err) == "23505" },
@@ -70,8 +71,9 @@ func (s *Store) openPostgres(ctx context.Context, url string, password func(cont
 		pool      **pool
 		most      int
 		statement time.Duration
-	}{{&s.writer, most - readers, pgStatement}, {&s.reader, readers, pgRead}} {
-		*p.pool = newPool(open(p.most, p.statement))
+		idle      time.Duration
+	}{{&s.writer, most - readers, pgStatement, pgIdle}, {&s.reader, readers, pgRead, pgRead}} {
+		*p.pool = newPool(open(p.most, p.statement, p.idle))
 		s.cleanup = append(s.cleanup, (*p.pool).close)
 	}
 	if err := s.writer.db.PingContext(ctx); err != nil {
@@ -144,10 +146,11 @@ func usable(conn *pgconn.PgConn) error {
 	return nil
 }
 
-// postgresPool makes a pool whose statements end after a time; 0: never.
-func postgresPool(config *pgx.ConnConfig, most int, statement time.Duration, password func(context.Context) (string, error)) *sql.DB {
+// postgresPool makes a pool whose statements end after a time, 0: never; and whose transactions end when nothing was asked in them for a
+// time.
+func postgresPool(config *pgx.ConnConfig, most int, statement, idle time.Duration, password func(context.Context) (string, error)) *sql.DB {
 	config = config.Copy()
-	limits := map[string]time.Duration{"idle_in_transaction_session_timeout": pgRead}
+	limits := map[string]time.Duration{"idle_in_transaction_session_timeout": idle}
 	if statement > 0 {
 		limits["statement_timeout"], limits["lock_timeout"] = statement, min(pgLock, statement)
 	}

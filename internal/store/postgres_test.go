@@ -182,7 +182,7 @@ func TestPostgresSettings(t *testing.T) {
 	}
 	for setting, want := range map[string]string{
 		"application_name": "boatlift", "synchronous_commit": "on", "statement_timeout": "15s", "lock_timeout": "8s",
-		"client_encoding": "UTF8", "idle_in_transaction_session_timeout": "2min",
+		"client_encoding": "UTF8", "idle_in_transaction_session_timeout": "5s",
 	} {
 		var got string
 		must(t, s.writer.db.QueryRowContext(t.Context(), `SHOW `+setting).Scan(&got))
@@ -286,6 +286,24 @@ func TestPostgresStatementsEnd(t *testing.T) {
 	}
 	must(t, slow.Close())
 	must(t, s.Ping(t.Context()))
+}
+
+// TestAReplicaThatFreezesInATransactionKeepsNobodyWaiting holds, as a process that is stopped does, what every audit entry needs.
+func TestAReplicaThatFreezesInATransactionKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	url := newDatabase(t)
+	frozen, other := openURL(t, url), openURL(t, url)
+	tx, err := frozen.writer.db.BeginTx(t.Context(), nil)
+	must(t, err)
+	must(t, second(tx.ExecContext(t.Context(), `UPDATE counters SET last = last`)))
+	must(t, other.Audit(t.Context(), entry(1)))
+	if err := tx.Commit(); err == nil {
+		t.Error("the transaction that others did not wait for could be committed")
+	}
+	must(t, frozen.Audit(t.Context(), entry(2)))
+	if report := must1(other.AuditVerify(t.Context()))(t); report.Entries != 2 {
+		t.Errorf("the trail has %d entries; want 2", report.Entries)
+	}
 }
 
 func TestPostgresSchemaOfALaterVersion(t *testing.T) {

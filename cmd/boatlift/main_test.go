@@ -16,11 +16,13 @@ import (
 
 	"github.com/boatlift/boatlift/cmd/sandbox/stage"
 	"github.com/boatlift/boatlift/internal/render"
+	"github.com/boatlift/boatlift/internal/store/postgrestest"
 )
 
 // TestMain makes this program be boatlift when it is called by that name, for scripts and for the bot of a stage, and the child in which
 // the forge's pipelines render.
 func TestMain(m *testing.M) {
+	postgrestest.Main()
 	if len(os.Args) == 2 && os.Args[1] == render.ChildCommand {
 		os.Exit(render.ChildMain(os.Stdin, os.Stdout))
 	}
@@ -90,9 +92,17 @@ func set(t testing.TB, o stage.Options) *stage.Stage {
 
 // soundLog looks for what a bot's log never has, whatever happens.
 func soundLog(dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, "bot", "bot.log"))
+	logs, err := filepath.Glob(filepath.Join(dir, "bot*", "bot.log"))
 	if err != nil {
 		return err
+	}
+	var text []byte
+	for _, name := range logs {
+		more, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		text = append(text, more...)
 	}
 	for line := range strings.Lines(string(text)) {
 		for _, never := range []string{"a fault in the program", "a fault in the decoder", "panic: ", "DATA RACE", `"level":"ERROR"`} {
@@ -112,9 +122,17 @@ func soundLog(dir string) error {
 // botLog is the end of a bot's log.
 func botLog(dir string) string {
 	const most = 16 << 10
-	text, err := os.ReadFile(filepath.Join(dir, "bot", "bot.log"))
+	logs, err := filepath.Glob(filepath.Join(dir, "bot*", "bot.log"))
 	if err != nil {
 		return err.Error()
 	}
-	return "the end of the bot's log:\n" + string(text[max(0, len(text)-most):])
+	said := ""
+	for _, name := range logs {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err.Error()
+		}
+		said += "the end of " + name + ":\n" + string(text[max(0, len(text)-most):])
+	}
+	return said
 }

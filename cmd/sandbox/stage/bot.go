@@ -37,7 +37,11 @@ type Bot struct {
 }
 
 // URL is where the bot listens.
-func (b *Bot) URL() string { return "http://" + b.listen }
+func (b *Bot) URL() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return "http://" + b.listen
+}
 
 // Dir is the folder of the bot's configuration.
 func (b *Bot) Dir() string { return b.dir }
@@ -46,7 +50,23 @@ func (b *Bot) Dir() string { return b.dir }
 func (b *Bot) DataDir() string { return filepath.Join(b.dir, "data") }
 
 // PID is the process's id while it runs.
-func (b *Bot) PID() int { return b.cmd.Process.Pid }
+func (b *Bot) PID() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cmd.Process.Pid
+}
+
+// Freeze stops the process where it is, as a machine does that is suspended. Thaw lets it go on; so does nothing else.
+func (b *Bot) Freeze() error { return b.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (b *Bot) Thaw() error { return b.signal(syscall.SIGCONT) }
+
+func (b *Bot) signal(sig syscall.Signal) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cmd.Process.Signal(sig)
+}
 
 // config is the bot's boatlift.yaml. The sandbox's forge has no limits of its own unless it is told to, so the bot keeps to none either.
 func (b *Bot) config() string {
@@ -106,7 +126,9 @@ func (b *Bot) Start(ctx context.Context) error {
 	b.mu.Unlock()
 	select {
 	case address := <-listening:
+		b.mu.Lock()
 		b.listen = address
+		b.mu.Unlock()
 		return nil
 	case <-exited:
 		return fmt.Errorf("the bot ended at once: %s", bytes.TrimSpace(tail.Bytes()))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/cmd/sandbox/hub"
+	"github.com/boatlift/boatlift/internal/dashboard"
 )
 
 // GateCheck is the name of the check in which the bot shows whether a pull request may be merged.
@@ -17,6 +18,16 @@ const GateCheck = "boatlift/gate"
 
 // patience is how long anything on the stage may take, on a machine that has much else to do.
 const patience = 2 * time.Minute
+
+// Status asks the bot, or whichever of its replicas answers first.
+func (s *Stage) Status(ctx context.Context) (status dashboard.Status, err error) {
+	for _, b := range s.Bots {
+		if status, err = b.Status(ctx); err == nil {
+			return status, nil
+		}
+	}
+	return status, err
+}
 
 // Pulls are the pull requests that were ever opened for a tag, by number.
 func (s *Stage) Pulls(repo, tag string) ([]hub.Pull, error) {
@@ -92,7 +103,7 @@ func (s *Stage) Merge(ctx context.Context, repo, tag string) error {
 // AwaitRuns waits until the bot knows that all images of a repository run with a tag.
 func (s *Stage) AwaitRuns(ctx context.Context, repo, tag string) error {
 	return Await(ctx, patience, fmt.Sprintf("%s to run %s", repo, tag), func() (bool, error) {
-		status, err := s.Bot.Status(ctx)
+		status, err := s.Status(ctx)
 		if err != nil {
 			return false, nil // not up yet
 		}
@@ -124,7 +135,7 @@ func (s *Stage) Quiet(ctx context.Context) error {
 			return false, err
 		}
 		before := len(s.Hub.Deliveries())
-		status, err := s.Bot.Status(ctx)
+		status, err := s.Status(ctx)
 		if err != nil {
 			return false, nil // not up yet
 		}

@@ -51,6 +51,10 @@ type Options struct {
 	Secrets map[string][]byte
 	// Hub changes how the forge is made; nil: not at all.
 	Hub func(*hub.Options)
+	// Database is the URL of a PostgreSQL database; empty: each bot has a SQLite database of its own.
+	Database string
+	// Replicas is how many bots there are, 1 by default; more need a Database. Webhooks go to whichever of them answers.
+	Replicas int
 	// Mute is a registry that tells nobody of pushes.
 	Mute bool
 	// RegistryDir is where the registry keeps its images, so that they outlive its restart; empty: in memory. RegistryProgram is run
@@ -63,6 +67,8 @@ type Stage struct {
 	Hub      *hub.Hub
 	Registry *images.Registry
 	Bot      *Bot
+	Bots     []*Bot // all replicas, of which Bot is the first
+	front    *front // where webhooks arrive; nil where there is one bot
 	opts     Options
 
 	mu       sync.Mutex
@@ -94,14 +100,12 @@ func Start(ctx context.Context, o Options) (s *Stage, err error) {
 	if s.Hub, err = hub.Start(options); err != nil {
 		return s, fmt.Errorf("start the forge: %w", err)
 	}
-	if s.Bot, err = s.prepareBot(); err != nil {
+	hooks, err := s.startBots(ctx)
+	if err != nil {
 		return s, err
 	}
-	if err = s.Bot.Start(ctx); err != nil {
-		return s, err
-	}
-	s.Hub.SetWebhook(s.Bot.URL()+"/hooks/github", webhookSecret)
-	notify := images.Options{NotifyURL: s.Bot.URL() + "/hooks/registry", NotifyToken: RegistryToken}
+	s.Hub.SetWebhook(hooks+"/hooks/github", webhookSecret)
+	notify := images.Options{NotifyURL: hooks + "/hooks/registry", NotifyToken: RegistryToken}
 	if o.Mute {
 		notify = images.Options{}
 	}
@@ -115,9 +119,35 @@ func Start(ctx context.Context, o Options) (s *Stage, err error) {
 	return s, s.awaitBaseline(ctx)
 }
 
-// prepareBot writes the bot's configuration and its secrets.
-func (s *Stage) prepareBot() (*Bot, error) {
-	dir := filepath.Join(s.opts.Dir, "bot")
+// startBots starts all replicas and tells where webhooks go.
+func (s *Stage) startBots(ctx context.Context) (hooks string, err error) {
+	for n := range max(1, s.opts.Replicas) {
+		name := "bot"
+		if n > 0 {
+			name = fmt.Sprintf("bot%d", n+1)
+		}
+		b, err := s.prepareBot(name)
+		if err != nil {
+			return "", err
+		}
+		s.Bots = append(s.Bots, b)
+		if err := b.Start(ctx); err != nil {
+			return "", err
+		}
+	}
+	s.Bot = s.Bots[0]
+	if len(s.Bots) == 1 {
+		return s.Bot.URL(), nil
+	}
+	if s.front, err = startFront(s.Bots); err != nil {
+		return "", fmt.Errorf("start what stands before the replicas: %w", err)
+	}
+	return s.front.url(), nil
+}
+
+// prepareBot writes a bot's configuration and its secrets.
+func (s *Stage) prepareBot(name string) (*Bot, error) {
+	dir := filepath.Join(s.opts.Dir, name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -130,12 +160,17 @@ func (s *Stage) prepareBot() (*Bot, error) {
 		files["token"] = []byte(token)
 	}
 	maps.Copy(files, s.opts.Secrets)
+	more := s.opts.BotConfig
+	if s.opts.Database != "" {
+		files["database-url"] = []byte(s.opts.Database)
+		more = "database: file:database-url\n" + more
+	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return nil, err
 		}
 	}
-	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), byToken: s.opts.ByToken, apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: s.opts.BotConfig, registry: heard}
+	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), byToken: s.opts.ByToken, apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: more, registry: heard}
 	for line := range strings.Lines(s.opts.ForgeConfig) {
 		b.forge += "    " + line
 	}
@@ -205,8 +240,8 @@ func (s *Stage) fill(ctx context.Context) error {
 
 // awaitBaseline waits until the bot has seen both repositories: from then on, what is pushed is proposed.
 func (s *Stage) awaitBaseline(ctx context.Context) error {
-	return Await(ctx, 30*time.Second, "the bot to know both repositories", func() (bool, error) {
-		status, err := s.Bot.Status(ctx)
+	return Await(ctx, patience, "the bot to know both repositories", func() (bool, error) {
+		status, err := s.Status(ctx)
 		if err != nil {
 			return false, nil // not up yet
 		}
@@ -225,8 +260,11 @@ func (s *Stage) awaitBaseline(ctx context.Context) error {
 // Close ends the bot, the registry and the forge.
 func (s *Stage) Close() error {
 	var errs []error
-	if s.Bot != nil {
-		errs = append(errs, s.Bot.Stop())
+	for _, b := range s.Bots {
+		errs = append(errs, b.Stop())
+	}
+	if s.front != nil {
+		errs = append(errs, s.front.close())
 	}
 	if s.Registry != nil {
 		errs = append(errs, s.Registry.Close())

@@ -25,7 +25,7 @@ import (
 // A record is believed only if its content has its name, so a torn write, a damaged disk and a hand in the file all look the same:
 // the object is not there. That is why nothing is ever synced.
 const (
-	diskFirstLine = "boatlift git objects 1\n"
+	diskFirstLine = "git objects 1\n"
 	diskSuffix    = ".objects"
 	diskHead      = 20 + 1 + 4
 )

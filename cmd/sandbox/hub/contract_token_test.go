@@ -17,7 +17,7 @@ import (
 func TestContractByAToken(t *testing.T) {
 	for name, fine := range map[string]map[string]string{
 		"classic":      nil,
-		"fine-grained": {"contents": "write", "pull_requests": "write", "statuses": "write", "deployments": "read", "actions": "read", "checks": "read"},
+		"fine-grained": {"members": "read", "contents": "write", "pull_requests": "write", "statuses": "write", "deployments": "read", "actions": "read", "checks": "read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			forgetest.Contract(t, func(t testing.TB) forgetest.Harness { return newTokenHarness(t, fine) })
@@ -105,4 +105,8 @@ func (h tokenHarness) Checks(t testing.TB, repo forge.RepoID, sha string) []forg
 
 func (h tokenHarness) RequireCheck(t testing.TB, repo forge.RepoID, _, name string) {
 	must(t, h.hub.SetProtection(h.name(t, repo), &hub.Protection{Checks: []hub.RequiredCheck{{Context: name}}}))
+}
+
+func (h tokenHarness) RequireQueue(t testing.TB, repo forge.RepoID, _, check string) {
+	must(t, h.hub.SetProtection(h.name(t, repo), &hub.Protection{Checks: []hub.RequiredCheck{{Context: check}}, MergeQueue: true}))
 }

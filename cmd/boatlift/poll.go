@@ -37,7 +37,10 @@ func makePoller(bot config.Bot, db *store.Store, asker polling.Asker, parse func
 		case r.PollOff:
 			one.Every = 0
 		case one.Every == 0:
-			one.Every = kind.Poll()
+			one.Every, one.Told = kind.Poll(), registry.Public(one.Host)
+		}
+		if r.PollOff {
+			one.Told = registry.Public(one.Host)
 		}
 		registries = append(registries, one)
 		polls = append(polls, dashboard.Polling{Name: one.Name, Host: one.Host, Every: one.Every})

@@ -41,7 +41,7 @@ type registryEntry struct {
 type tokenEntry struct {
 	object
 	Name    text           `json:"name" eg:"name: release-managers" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Who it is, for the audit."`
-	Role    text           `json:"role" eg:"role: read" jsonschema:"enum=read,enum=operate,enum=override,enum=push,enum=certify" jsonschema_description:"What it may do: read, also operate (hold, lift, resume), also override the gate. Or push: only tell of pushes of its images. Or certify: only tell what the tests found that certify lists."`
+	Role    text           `json:"role" eg:"role: read" jsonschema:"enum=read,enum=operate,enum=override,enum=push,enum=certify" jsonschema_description:"What it may do: read, also operate (hold, lift, resume, sync), also override the gate. Or push: only tell of pushes of its images. Or certify: only tell what the tests found that certify lists."`
 	Token   secretSource   `json:"token" eg:"token: env:OPERATE_TOKEN" jsonschema_description:"The bearer token, at least 20 characters: env:NAME or file:/path."`
 	Images  []text         `json:"images,omitempty" eg:"images: [registry.acme.io/shop/*]" jsonschema_description:"For role push: the images of which it may tell that they were pushed."`
 	Certify []certifyEntry `json:"certify,omitempty" eg:"certify: [{names: [playwright], environments: [\"acme/infra-acceptance:acceptance\"]}]" jsonschema:"minItems=1" jsonschema_description:"What it may certify, and where. No role includes it."`

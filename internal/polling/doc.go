@@ -28,5 +28,8 @@
 // What comes to light at once is stored in the order in which it would have been told of: by when the images were built where a rule goes
 // by time, else by the numbers in the tags.
 //
+// Where many share a registry, most images are other people's, and nobody who wrote a webhook for his own wants to be told of theirs:
+// unless boatlift.yaml says how often to poll it, only owners count of whom a webhook told.
+//
 // A registry of boatlift.yaml without a host, whose webhooks say where they come from, is not polled: nobody could tell whom to ask.
 package polling

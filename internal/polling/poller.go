@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +22,8 @@ type Registry struct {
 	Name  string
 	Host  string        // as images name it; never empty
 	Every time.Duration // how often its images are asked for; 0: only by Sync
+	// Told leaves out the images of owners (the first element of a path) of whom no webhook ever told, for hosts that many share.
+	Told bool
 }
 
 // Asker asks registries. Package registry's client is one.
@@ -79,6 +83,7 @@ func New(o Options) (*Poller, error) {
 			return nil, fmt.Errorf("registry %q cannot be asked: its host is not known", r.Name)
 		}
 		if has, ok := p.byHost[r.Host]; !ok || has.Every == 0 || r.Every > 0 && r.Every < has.Every {
+			r.Told = r.Told && (!ok || has.Told)
 			p.byHost[r.Host] = r // several entries may speak of one host; the most diligent asks
 		}
 	}
@@ -161,11 +166,29 @@ func (p *Poller) due(ctx context.Context, r Registry) (due []image.Name, wait ti
 	}
 	now := p.Now()
 	for _, d := range list {
-		if d.Image.Host() == r.Host && !d.At.After(now) && len(due) < roundMost {
+		if d.Image.Host() == r.Host && !d.At.After(now) {
 			due = append(due, d.Image)
 		}
 	}
-	return due, wait, nil
+	if due, err = p.ours(ctx, r, due); err != nil {
+		return nil, wait, err
+	}
+	return due[:min(len(due), roundMost)], wait, nil
+}
+
+// ours leaves out images of others at a registry that many share.
+func (p *Poller) ours(ctx context.Context, r Registry, images []image.Name) ([]image.Name, error) {
+	if !r.Told || len(images) == 0 {
+		return images, nil
+	}
+	owners, err := p.Store.PushOwners(ctx, r.Host)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(images, func(name image.Name) bool {
+		owner, _, _ := strings.Cut(name.Repository(), "/")
+		return !slices.Contains(owners, owner)
+	}), nil
 }
 
 // ask asks for images under a claim that is renewed.

@@ -130,6 +130,34 @@ func TestOnlyWhatIsWantedOfPolledRegistriesIsAskedFor(t *testing.T) {
 	s.want(s.shelf.questions(), "head web:1.4.1", "list web")
 }
 
+func TestImagesOfOthersAreLeftAlone(t *testing.T) {
+	s := newScene(t, plain)
+	hub := Registry{Name: "hub", Host: "docker.io", Every: time.Minute, Told: true}
+	const ours = image.Name("docker.io/acme/web")
+	s.list(
+		promotion.Listing{Environment: "test", File: "a/k.yaml", Entry: "caddy", Image: caddy, Tag: "2.7.0"},
+		promotion.Listing{Environment: "test", File: "b/k.yaml", Entry: "web", Image: ours, Tag: "1.0.0"},
+	)
+	p := s.poller()
+	p.byHost[hub.Host] = hub
+	p.round(t.Context(), hub, "test")
+	s.want(s.shelf.questions())
+	s.shelf.has(caddy, map[string]image.Digest{"2.8.0": digest(28)})
+	s.sync(Sync{Images: []image.Name{caddy}}) // who asks for one once does not ask for all of its owner for ever
+	s.want(s.news(), "sync caddy:2.8.0@28")
+	s.shelf.questions()
+	s.later(2 * time.Minute)
+	p.round(t.Context(), hub, "test")
+	s.want(s.shelf.questions())
+	s.hear("docker.io/acme/api", "1.0.0", digest(1)) // somebody tells of acme's images
+	p.round(t.Context(), hub, "test")
+	s.want(s.shelf.questions(), "list web")
+	result, err := p.Sync(t.Context(), Sync{DryRun: true}, func(Step) {})
+	if s.check(err); result.Images != 2 {
+		t.Errorf("%d images are synced; want those of acme in both registries", result.Images)
+	}
+}
+
 func TestWhatComesAtOnceIsInOrder(t *testing.T) {
 	s := newScene(t, plain+"    images: [{image: '**', tags: {regex: 'main-.*', order: newest}}]\n")
 	s.poll()

@@ -79,7 +79,14 @@ func (p *Poller) jobs(ctx context.Context, images []image.Name, views *views) ([
 	}
 	var jobs []*job
 	for _, name := range listed {
-		_, ours := p.byHost[name.Host()]
+		r, ours := p.byHost[name.Host()]
+		if ours && r.Told && len(images) == 0 {
+			mine, err := p.ours(ctx, r, []image.Name{name})
+			if err != nil {
+				return nil, err
+			}
+			ours = len(mine) > 0
+		}
 		if len(images) > 0 && !slices.Contains(images, name) || len(images) == 0 && !ours && !slices.Contains(told, name) {
 			continue
 		}

@@ -141,7 +141,7 @@ func (s *Store) Pushes(ctx context.Context, images []image.Name, since time.Time
 			p, err := scanPush(r)
 			list = append(list, p)
 			return err
-		}, `SELECT id, image, tag, digest, media_type, pushed_at, received_at, delivery FROM pushes WHERE received_at >= $1 AND image IN (`, `?`, `)`,
+		}, `SELECT id, image, tag, digest, media_type, pushed_at, received_at, delivery, found FROM pushes WHERE received_at >= $1 AND image IN (`, `?`, `)`,
 			anys(sortedSet(images)), micros(since))
 	})
 	slices.SortFunc(list, func(a, b Push) int {

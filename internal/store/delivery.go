@@ -44,6 +44,7 @@ type Push struct {
 	PushedAt   time.Time // the sender's word; may be zero
 	ReceivedAt time.Time
 	Delivery   int64 // the delivery that brought it
+	Found      bool  // nobody told of it: it was found by asking its registry
 }
 
 // Accepted is the answer to an accepted delivery.

@@ -283,7 +283,7 @@ func (in *insertion) insert(ctx context.Context, q *conn, batch []*arrival) erro
 				at = received
 			}
 			in.push++
-			pushes = append(pushes, in.push, string(p.Image), p.Tag, string(p.Digest), p.MediaType, micros(p.PushedAt), at, in.delivery)
+			pushes = append(pushes, in.push, string(p.Image), p.Tag, string(p.Digest), p.MediaType, micros(p.PushedAt), at, in.delivery, bit(p.Found))
 			wake = append(wake, in.listing[string(p.Image)]...)
 		}
 		a.answer.Woken = sortedSet(wake)
@@ -298,8 +298,8 @@ func (in *insertion) insert(ctx context.Context, q *conn, batch []*arrival) erro
 	if err := q.many(ctx, `INSERT INTO delivery_subjects (subject, delivery) VALUES `, `(?, ?)`, ``, subjects); err != nil {
 		return err
 	}
-	return q.many(ctx, `INSERT INTO pushes (id, image, tag, digest, media_type, pushed_at, received_at, delivery) VALUES `,
-		`(?, ?, ?, ?, ?, ?, ?, ?)`, ``, pushes)
+	return q.many(ctx, `INSERT INTO pushes (id, image, tag, digest, media_type, pushed_at, received_at, delivery, found) VALUES `,
+		`(?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``, pushes)
 }
 
 // lookUp finds which of the deliveries are there already.

@@ -195,7 +195,11 @@ func (s *Store) SavePolled(ctx context.Context, p Polled, found Found) (Accepted
 	}
 	var batch []*arrival
 	if len(found.Pushes) > 0 {
-		a, err := newArrival(found.Delivery, found.Pushes, nil)
+		pushes := slices.Clone(found.Pushes)
+		for i := range pushes {
+			pushes[i].Found = true
+		}
+		a, err := newArrival(found.Delivery, pushes, nil)
 		if err != nil {
 			return Accepted{}, fmt.Errorf("record what was found of %s: %w", p.Image, err)
 		}
@@ -243,18 +247,18 @@ func selectPushes(ctx context.Context, q *conn, rest string, args ...any) (list 
 		p, err := scanPush(r)
 		list = append(list, p)
 		return err
-	}, `SELECT id, image, tag, digest, media_type, pushed_at, received_at, delivery FROM pushes`+rest, args...)
+	}, `SELECT id, image, tag, digest, media_type, pushed_at, received_at, delivery, found FROM pushes`+rest, args...)
 	return list, err
 }
 
 func scanPush(r row) (p Push, err error) {
-	var pushed, received int64
-	err = r.Scan(&p.ID, &p.Image, &p.Tag, &p.Digest, &p.MediaType, &pushed, &received, &p.Delivery)
-	p.PushedAt, p.ReceivedAt = instant(pushed), instant(received)
+	var pushed, received, found int64
+	err = r.Scan(&p.ID, &p.Image, &p.Tag, &p.Digest, &p.MediaType, &pushed, &received, &p.Delivery, &found)
+	p.PushedAt, p.ReceivedAt, p.Found = instant(pushed), instant(received), found > 0
 	return p, err
 }
 
-// PushedImages tells which of some images any sender has ever told of.
+// PushedImages tells which of some images any sender has ever told of. What was found by asking does not count.
 func (s *Store) PushedImages(ctx context.Context, images []image.Name) (told []image.Name, err error) {
 	err = s.read(ctx, "look for pushes", func(ctx context.Context, q *conn) error {
 		told = nil
@@ -263,8 +267,26 @@ func (s *Store) PushedImages(ctx context.Context, images []image.Name) (told []i
 			err := r.Scan(&name)
 			told = append(told, name)
 			return err
-		}, `SELECT DISTINCT image FROM pushes WHERE image IN (`, `?`, `)`, anys(sortedSet(images)))
+		}, `SELECT DISTINCT image FROM pushes WHERE found = 0 AND image IN (`, `?`, `)`, anys(sortedSet(images)))
 	})
 	slices.Sort(told)
 	return told, err
+}
+
+// PushOwners are the owners (the first element of a repository's path) at a host of whose images any sender has ever told. What was
+// found by asking does not count.
+func (s *Store) PushOwners(ctx context.Context, host string) (owners []string, err error) {
+	err = s.read(ctx, "look whose images were pushed", func(ctx context.Context, q *conn) error {
+		owners = nil
+		return q.each(ctx, func(r row) error {
+			var name image.Name
+			if err := r.Scan(&name); err != nil {
+				return err
+			}
+			owner, _, _ := strings.Cut(name.Repository(), "/")
+			owners = append(owners, owner)
+			return nil
+		}, `SELECT DISTINCT image FROM pushes WHERE found = 0 AND image >= $1 AND image < $2`, host+"/", host+"0") // 0 follows / in byte order
+	})
+	return sortedSet(owners), err
 }

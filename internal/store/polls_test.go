@@ -143,6 +143,10 @@ var pollsTests = []test{
 		if got := must1(s.PushedImages(t.Context(), []image.Name{web, "registry.acme.io/shop/api", worker}))(t); !slices.Equal(got, []image.Name{web, worker}) {
 			t.Errorf("PushedImages = %v", got)
 		}
+		must(t, second(s.Accept(t.Context(), hookOf("2"), []Push{pushOf("registry.acme.io0/other/web", "1", 1), pushOf("registry.acme.io/blog", "1", 1)}, nil)))
+		if got := must1(s.PushOwners(t.Context(), "registry.acme.io"))(t); !slices.Equal(got, []string{"blog", "shop"}) {
+			t.Errorf("PushOwners = %v", got)
+		}
 	}},
 	{"what was found is stored like an event, once, with what it makes", func(t *testing.T, s *Store) {
 		discover(t, s, infra(acceptance, "acme/infra-acceptance"))
@@ -165,8 +169,11 @@ var pollsTests = []test{
 		if _, err := s.SavePolled(t.Context(), stale, found); !errors.Is(err, ErrLost) {
 			t.Errorf("who knows something older gets %v; want ErrLost", err)
 		}
-		if pushes := must1(s.Pushes(t.Context(), []image.Name{web}, time.Time{}))(t); len(pushes) != 1 || pushes[0].Delivery != got.ID {
-			t.Errorf("Pushes = %+v; want one of delivery %d", pushes, got.ID)
+		if pushes := must1(s.Pushes(t.Context(), []image.Name{web}, time.Time{}))(t); len(pushes) != 1 || pushes[0].Delivery != got.ID || !pushes[0].Found {
+			t.Errorf("Pushes = %+v; want one of delivery %d that was found", pushes, got.ID)
+		}
+		if told := must1(s.PushedImages(t.Context(), []image.Name{web}))(t); len(told) != 0 {
+			t.Errorf("PushedImages = %v; nobody told of any", told)
 		}
 		d, _, err := s.Delivery(t.Context(), strconv.FormatInt(got.ID, 10))
 		must(t, err)

@@ -1,6 +1,8 @@
 // Package images is the sandbox's container registry: the real CNCF Distribution, run as a library, and small real images to push.
 //
-// The registry keeps everything in memory, listens on a port of its own and tells a webhook about every push, exactly as an
+// It can also run Debian's docker-registry, which is version 2, as a process; it behaves the same but for what versions differ in.
+//
+// The registry keeps everything in memory or in a folder, listens on a port of its own and tells a webhook about every push, exactly as an
 // installed one does: the same bodies, the same noise (blob events, pulls, children of an index), the same endless retries while
 // the listener is down. Images are one layer with one file; their content depends on nothing but what the caller gives, so that
 // the same push has the same digest on every machine.

@@ -59,7 +59,7 @@ func (p *planner) stillOpen(pr *Promotion, pull Pull) {
 	}
 }
 
-// merged notes who merged, and whether the gate had allowed it. A person who merges has decided: holds of the images are lifted.
+// merged notes who merged, and whether the gate had allowed it. A person who merges has decided: holds of just these images are lifted.
 func (p *planner) merged(pr *Promotion, pull Pull) {
 	pr.State = Merged
 	pr.MergeCommit, pr.MergedAt, pr.MergedBy = pull.MergeCommit, pull.MergedAt, pull.MergedBy.Login
@@ -78,13 +78,27 @@ func (p *planner) merged(pr *Promotion, pull Pull) {
 		}
 	}
 	p.record(pr, pr.MergedBy, pr.Reason)
-	held := slices.ContainsFunc(pr.Release.Changes, func(c Change) bool { return p.heldBecause(pr.Release.Environment, c.Image) != "" })
-	if held && !pull.MergedBy.Bot {
-		p.holds = slices.DeleteFunc(p.holds, func(h Hold) bool {
-			return slices.ContainsFunc(pr.Release.Changes, func(c Change) bool { return h.Covers(pr.Release.Environment, c.Image) })
-		})
+	if !pull.MergedBy.Bot && p.letGo(pr.Release) {
 		p.do(LiftHold{Promotion: *pr, Actor: pr.MergedBy})
 	}
+}
+
+// letGo lifts the holds of a release's images, as the store does: a hold of other images too keeps those, and one of the whole environment
+// stays until a person lifts it. It tells whether there was anything to lift.
+func (p *planner) letGo(r Release) (lifted bool) {
+	var left []Hold
+	for _, h := range p.holds {
+		if h.Environment == r.Environment && len(h.Images) > 0 {
+			rest := slices.DeleteFunc(slices.Clone(h.Images), r.Moves)
+			lifted = lifted || len(rest) < len(h.Images)
+			if h.Images = rest; len(rest) == 0 {
+				continue
+			}
+		}
+		left = append(left, h)
+	}
+	p.holds = left
+	return lifted
 }
 
 // closed is a rejection if a person who may write did it. What a machine or an outsider closed is opened again once, then held.

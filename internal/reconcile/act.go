@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/store"
 )
@@ -303,6 +304,9 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 		})
 	case promotion.ShowGate:
 		pr := a.Promotion
+		if err := t.forgetGreen(ctx, pr, a.Verdict); err != nil {
+			return err
+		}
 		if err := t.showGate(ctx, pr.GateHead, pr, a.Verdict); err != nil {
 			return err
 		}
@@ -354,6 +358,17 @@ func rejecter(a promotion.Reject) string {
 		return a.Rejections[0].Actor
 	}
 	return ""
+}
+
+// forgetGreen writes down that a gate is not green any more before that is shown: whoever merges from then on does so against the gate,
+// even if the bot does not live to write down what it showed.
+func (t *turn) forgetGreen(ctx context.Context, pr promotion.Promotion, v verdict) error {
+	i := slices.IndexFunc(t.mem.Promotions, func(o promotion.Promotion) bool { return o.ID == pr.ID })
+	if v.State == gate.Allow || i < 0 || t.mem.Promotions[i].Gate == nil || t.mem.Promotions[i].Gate.State != gate.Allow {
+		return nil
+	}
+	pr.GateHead = ""
+	return t.save(ctx, pr, "", "", nil)
 }
 
 // showGate shows a verdict on a promotion's head commit.

@@ -293,3 +293,31 @@ func TestWheneverTheBotDiesWhatComesAfterHears(t *testing.T) {
 
 // sequential is a test that does not run beside others.
 type sequential struct{ tester }
+
+// A merge while the forge shows a red gate is against the gate, also where the bot died before it could write down what it showed.
+func TestWheneverTheBotDiesAMergeAgainstTheGateIsKnown(t *testing.T) {
+	t.Parallel()
+	for n := 1; ; n++ {
+		where := ""
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			w := newWorld(sequential{t})
+			acceptance, _ := w.shop()
+			w.push(web, "1.1.0")
+			w.work()
+			w.hold(acceptance, promotion.Hold{Environment: "acceptance", Reason: "the fair is on", Actor: "alice", At: w.clock.now()})
+			where = w.diesAt(n)
+			red := acceptance.check(CheckName, acceptance.only().HeadSHA).Conclusion != forge.Success
+			if _, err := acceptance.alice().Merge(acceptance.ID, 1); err != nil {
+				t.Fatal(err)
+			}
+			w.later(2 * time.Minute)
+			w.hear()
+			if p := acceptance.promotion(1); red && !p.AgainstGate {
+				t.Errorf("the bot died %s, and the merge against the gate is not known", where)
+			}
+		})
+		if where == "" {
+			return
+		}
+	}
+}

@@ -493,3 +493,26 @@ func TestAMergeAfterAReopeningIsMeasuredByTheGateThatWasShownThen(t *testing.T) 
 		t.Errorf("merged by %s, against the gate %v; want it to be shown as such", p.MergedBy, p.AgainstGate)
 	}
 }
+
+// A person who merges one app although the whole environment is on hold has decided about that app, and about no other.
+func TestAMergeByAPersonLiftsNoHoldOfOtherImages(t *testing.T) {
+	w := newWorld(t)
+	r := w.repo("infra", map[string]string{
+		ConfigFile:                       w.config(environment("acceptance", merging(promotion.MergeAuto))),
+		"apps/web/kustomization.yaml":    kustomization(string(web) + ":1.0.0"),
+		"apps/worker/kustomization.yaml": kustomization(string(worker) + ":1.0.0"),
+	})
+	w.discover()
+	w.push(web, "1.1.0")
+	w.push(worker, "1.1.0")
+	w.turn() // opens both; the next one would merge them
+	w.hold(r, promotion.Hold{Environment: "acceptance", Reason: "the fair is on", Actor: "alice", At: w.clock.now()})
+	if _, err := r.alice().Merge(r.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.hear()
+	w.later(time.Minute)
+	if merged(r, 2) || len(r.holds()) != 1 {
+		t.Errorf("#2 merged %v, holds %+v; want the environment to stay on hold\n%s", merged(r, 2), r.holds(), r.explain())
+	}
+}

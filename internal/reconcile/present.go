@@ -69,6 +69,9 @@ func (t *turn) present(ctx context.Context, w *work) error {
 	} else if w.reopen {
 		action = "reopened"
 	}
+	if err := t.forgetGreen(ctx, w.pr, w.verdict); err != nil {
+		return err
+	}
 	showing := t.showGate(ctx, w.pr.Head, w.pr, w.verdict)
 	if showing != nil {
 		w.pr.GateHead = "" // shown at the next turn

@@ -393,10 +393,16 @@ func anyVersion(t tester) promotion.ImageRule {
 // operate holds images of a repository, as boatlift hold does.
 func (w *world) operate(r *infra, h promotion.Hold) {
 	w.t.Helper()
+	w.hold(r, h)
+	w.work()
+}
+
+// hold is a hold that no turn has seen yet.
+func (w *world) hold(r *infra, h promotion.Hold) {
+	w.t.Helper()
 	if err := w.store.Operate(w.ctx, r.key(), func(tx *store.Tx) error { tx.AddHold(h); return nil }); err != nil {
 		w.t.Fatal(err)
 	}
-	w.work()
 }
 
 // lift lifts all holds of an environment, as boatlift lift does.

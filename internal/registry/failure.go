@@ -172,7 +172,11 @@ func (c *Client) scrub(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	text = userinfo.ReplaceAllString(query.ReplaceAllString(text, ""), "//")
 	for _, credential := range c.credentials {
-		for _, secret := range []string{credential.Password, credential.Token} {
+		secrets := []string{credential.Password, credential.Token}
+		if credential.Renewed != nil {
+			secrets = append(secrets, string(credential.Renewed()))
+		}
+		for _, secret := range secrets {
 			if secret != "" {
 				text = strings.ReplaceAll(text, secret, "[redacted]")
 			}

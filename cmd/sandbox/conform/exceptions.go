@@ -36,6 +36,16 @@ func Exceptions() []Exception {
 			Reason: "the document wants it to be a user and an enterprise at once (allOf); the same installation asked for by its id is one of the two (anyOf), and judged so",
 		},
 		{
+			Name:   "the permissions of listed installations",
+			Covers: regexp.MustCompile(`^GET /app/installations, answer 200, /\*/permissions/merge_queues: is not documented$`),
+			Reason: "this one call has a copy of the permissions that lags behind; the schema app-permissions, which all others share, has it",
+		},
+		{
+			Name:   "the events of a ping",
+			Covers: regexp.MustCompile(`^webhook ping, /hook/events(/\*)?: (is none of the allowed values|maxItems: .*)$`),
+			Reason: "the list of events that a webhook may have lacks merge_group, which has a schema of its own; then it is also judged as if it were the list of one, *",
+		},
+		{
 			Name:   "GraphQL",
 			Covers: regexp.MustCompile(`^POST /api/graphql: is no operation of the REST API$`),
 			Reason: "it has a schema of its own and is no part of this document; what cannot be done by REST is asked there",

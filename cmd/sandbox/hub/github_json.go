@@ -116,7 +116,7 @@ func (f *githubFace) team(r *repo, slug string) obj {
 	return obj{
 		"id": int64(len(slug)), "node_id": nodeID("Team", int64(len(slug))), "name": slug, "slug": slug, "description": nil, "privacy": "closed",
 		"notification_setting": "notifications_enabled", "permission": "push", "url": api, "html_url": f.web("/orgs/%s/teams/%s", r.owner.login, slug),
-		"members_url": api + "/members{/member}", "repositories_url": api + "/repos", "parent": nil,
+		"members_url": api + "/members{/member}", "repositories_url": api + "/repos", "parent": nil, "type": "organization", "organization_id": r.owner.id,
 	}
 }
 

@@ -47,13 +47,13 @@ func (f *githubFace) webhook(ev event) (string, obj) {
 	}
 	if ev.pull != nil {
 		body["number"] = ev.pull.number
-		body["pull_request"] = f.pull(ev.pull, f.hookRepo(ev.repo))
+		body["pull_request"] = hookTeams(f.pull(ev.pull, f.hookRepo(ev.repo)))
 	}
 	switch ev.kind {
 	case pushEvent:
 		f.pushBody(ev, body)
 	case pullEvent:
-		body["pull_request"] = f.fullPull(ev.pull, f.hookRepo(ev.repo), nil, mergeUnknown)
+		body["pull_request"] = hookTeams(f.fullPull(ev.pull, f.hookRepo(ev.repo), nil, mergeUnknown))
 		if ev.action == "synchronize" {
 			body["before"], body["after"] = ev.before, ev.pull.headSHA
 		}
@@ -70,7 +70,7 @@ func (f *githubFace) webhook(ev event) (string, obj) {
 			body["reason"] = ev.reason
 		}
 		if ev.team != "" {
-			body["requested_team"] = f.team(ev.repo, ev.team)
+			body["requested_team"] = hookTeam(f.team(ev.repo, ev.team))
 		}
 	case mergeGroupEvent:
 		e := ev.group
@@ -233,4 +233,19 @@ func atoiOr(text string, otherwise int) int {
 		return otherwise
 	}
 	return n
+}
+
+// hookTeam is a team as webhooks have it: without what only the API tells.
+func hookTeam(team obj) obj {
+	delete(team, "type")
+	delete(team, "organization_id")
+	return team
+}
+
+// hookTeams does so for the teams of a pull request.
+func hookTeams(pull obj) obj {
+	for _, team := range pull["requested_teams"].([]any) {
+		hookTeam(team.(obj))
+	}
+	return pull
 }

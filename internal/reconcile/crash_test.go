@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,16 +193,23 @@ func (w *world) diesAt(n int) (where string) {
 	w.t.Helper()
 	ctx, die := context.WithCancel(w.ctx)
 	defer die()
-	touches := 0
+	var mu sync.Mutex // a turn does some things side by side
+	touches, died := 0, func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return where
+	}
 	for range 20 {
 		claim, err := w.store.Claim(w.ctx, "the bot that dies", time.Minute)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		if claim == nil {
-			return where
+			return died()
 		}
 		w.watch(func(what string) {
+			mu.Lock()
+			defer mu.Unlock()
 			if lasting(what) {
 				touches++
 			}
@@ -212,8 +220,8 @@ func (w *world) diesAt(n int) (where string) {
 		})
 		finish, err := w.bot.do(ctx, claim)
 		w.watch(nil)
-		if where != "" {
-			return where
+		if died() != "" {
+			return died()
 		}
 		if err != nil {
 			w.t.Fatalf("a turn failed before the bot died: %v", err)

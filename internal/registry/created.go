@@ -18,40 +18,16 @@ func (c *Client) Created(ctx context.Context, of image.Name, tag string) (create
 	}
 	err = c.ask(ctx, of, tag, func(ctx context.Context, pull *puller, repository name.Repository) error {
 		created = time.Time{}
-		found, err := pull.Get(ctx, repository.Tag(tag))
-		if err != nil {
-			return err
-		}
-		if found.MediaType.IsIndex() {
-			index, err := found.ImageIndex()
-			if err != nil {
-				return err
-			}
-			manifest, err := index.IndexManifest()
-			if err != nil {
-				return err
-			}
-			child, ok := speaker(manifest.Manifests)
-			if !ok {
-				return nil
-			}
-			if found, err = pull.Get(ctx, repository.Digest(child.String())); err != nil {
-				return err
-			}
-		}
-		if !found.MediaType.IsImage() {
-			return nil
-		}
-		picture, err := found.Image()
-		if err != nil {
+		_, picture, err := pictured(ctx, pull, repository, repository.Tag(tag))
+		if err != nil || picture == nil {
 			return err
 		}
 		manifest, err := picture.Manifest()
-		if err != nil || !manifest.Config.MediaType.IsConfig() || manifest.Config.Size > maxConfig {
+		if err != nil {
 			return err
 		}
-		config, err := picture.ConfigFile()
-		if err != nil {
+		config, err := configured(picture, manifest)
+		if err != nil || config == nil {
 			return err
 		}
 		created = checkTime(config.Created.Time)

@@ -34,36 +34,14 @@ func (c *Client) Facts(ctx context.Context, of image.Name, digest image.Digest) 
 	var platforms []string
 	err := c.ask(ctx, of, string(digest), func(ctx context.Context, pull *puller, repository name.Repository) error {
 		said, platforms = nil, nil
-		found, err := pull.Get(ctx, repository.Digest(string(digest)))
-		if err != nil {
-			return err
-		}
-		if found.MediaType.IsIndex() {
-			index, err := found.ImageIndex()
-			if err != nil {
-				return err
-			}
-			manifest, err := index.IndexManifest()
-			if err != nil {
-				return err
-			}
-			said = append(said, manifest.Annotations)
-			for _, one := range images(manifest.Manifests) {
+		index, picture, err := pictured(ctx, pull, repository, repository.Digest(string(digest)))
+		if index != nil {
+			said = append(said, index.Annotations)
+			for _, one := range images(index.Manifests) {
 				platforms = addPlatform(platforms, one.Platform)
 			}
-			child, ok := speaker(manifest.Manifests)
-			if !ok {
-				return nil
-			}
-			if found, err = pull.Get(ctx, repository.Digest(child.String())); err != nil {
-				return err
-			}
 		}
-		if !found.MediaType.IsImage() {
-			return nil
-		}
-		picture, err := found.Image()
-		if err != nil {
+		if err != nil || picture == nil {
 			return err
 		}
 		manifest, err := picture.Manifest()
@@ -71,11 +49,8 @@ func (c *Client) Facts(ctx context.Context, of image.Name, digest image.Digest) 
 			return err
 		}
 		said = append(said, manifest.Annotations)
-		if !manifest.Config.MediaType.IsConfig() || manifest.Config.Size > maxConfig {
-			return nil
-		}
-		config, err := picture.ConfigFile()
-		if err != nil {
+		config, err := configured(picture, manifest)
+		if err != nil || config == nil {
 			return err
 		}
 		said = append(said, config.Config.Labels)
@@ -92,6 +67,44 @@ func (c *Client) Facts(ctx context.Context, of image.Name, digest image.Digest) 
 	facts.Platforms = platforms
 	c.facts.put(digest, facts)
 	return facts, nil
+}
+
+// pictured follows a reference to an image: through its index, if it has one, to the manifest that speaks for it. The image is nil where
+// nothing of the kind is there.
+func pictured(ctx context.Context, pull *puller, repository name.Repository, ref name.Reference) (index *v1.IndexManifest, picture v1.Image, err error) {
+	found, err := pull.Get(ctx, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	if found.MediaType.IsIndex() {
+		list, err := found.ImageIndex()
+		if err != nil {
+			return nil, nil, err
+		}
+		if index, err = list.IndexManifest(); err != nil {
+			return nil, nil, err
+		}
+		child, ok := speaker(index.Manifests)
+		if !ok {
+			return index, nil, nil
+		}
+		if found, err = pull.Get(ctx, repository.Digest(child.String())); err != nil {
+			return index, nil, err
+		}
+	}
+	if !found.MediaType.IsImage() {
+		return index, nil, nil
+	}
+	picture, err = found.Image()
+	return index, picture, err
+}
+
+// configured is an image's configuration; nil where it has none, or one that is too large to be read.
+func configured(picture v1.Image, manifest *v1.Manifest) (*v1.ConfigFile, error) {
+	if !manifest.Config.MediaType.IsConfig() || manifest.Config.Size > maxConfig {
+		return nil, nil
+	}
+	return picture.ConfigFile()
 }
 
 // images are the manifests of an index that are images for a platform, and neither attestations nor indexes.

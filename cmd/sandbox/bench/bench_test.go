@@ -13,21 +13,28 @@ import (
 	"testing"
 )
 
-// TestTheEnginesPromote has both engines that stay make every kind of promotion, and the server judge what they pushed.
-func TestTheEnginesPromote(t *testing.T) {
+// served is a generated repository of so many files on a git server.
+func served(t *testing.T, files int) (*gitServer, infra) {
+	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("this test needs the program git: ", err)
 	}
-	ctx := context.Background()
 	server, err := startGitServer(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.close() })
-	repo, err := generate(ctx, server, 200)
+	repo, err := generate(context.Background(), server, files)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return server, repo
+}
+
+// TestTheEnginesPromote has both engines that stay make every kind of promotion, and the server judge what they pushed.
+func TestTheEnginesPromote(t *testing.T) {
+	ctx := context.Background()
+	server, repo := served(t, 200)
 	n := 0
 	for kind, ops := range map[string][]string{"boatlift": {opCold, opWarm, opMoved, opProven}, "go-git": {opCold, opWarm, opMoved}} {
 		in, orders := io.Pipe()
@@ -77,19 +84,8 @@ func TestTheEnginesPromote(t *testing.T) {
 }
 
 func TestWhatIsNoPromotionDoesNotCount(t *testing.T) {
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("this test needs the program git: ", err)
-	}
 	ctx := context.Background()
-	server, err := startGitServer(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.close() })
-	repo, err := generate(ctx, server, 20)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, repo := served(t, 20)
 	o, err := repo.order(ctx, opCold, 1)
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,7 @@ type Registry struct {
 	host string
 	run  runner // nil: another process's
 	down atomic.Bool
+	told []*relay // of every life of the library
 }
 
 // runner is what runs a registry.
@@ -73,11 +74,19 @@ func (reg *Registry) begin(listener net.Listener) (err error) {
 		return err
 	}
 	logrus.SetOutput(io.Discard)
-	config, err := configure(reg.opts, reg.host)
+	opts, l := reg.opts, &library{served: make(chan error, 1)}
+	if opts.NotifyURL != "" {
+		if l.relay, err = newRelay(opts.NotifyURL); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		reg.told = append(reg.told, l.relay)
+		opts.NotifyURL = l.relay.url
+	}
+	config, err := configure(opts, reg.host)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	l := &library{app: handlers.NewApp(context.Background(), config), served: make(chan error, 1)}
+	l.app = handlers.NewApp(context.Background(), config)
 	l.server = &http.Server{Handler: reg.guard(l.app), ReadHeaderTimeout: 10 * time.Second}
 	go func() { l.served <- l.server.Serve(listener) }()
 	reg.run = l
@@ -165,7 +174,12 @@ func (reg *Registry) Close() error {
 	if reg.run == nil {
 		return nil
 	}
-	return reg.run.end()
+	err := reg.run.end()
+	for _, r := range reg.told {
+		err = errors.Join(err, r.close())
+	}
+	reg.told = nil
+	return err
 }
 
 // library is Distribution's version 3 in this process.
@@ -173,10 +187,14 @@ type library struct {
 	app    *handlers.App
 	server *http.Server
 	served chan error
+	relay  *relay // nil: it tells nobody
 }
 
 // end stops it. Requests that take longer than two seconds more are cut off.
 func (l *library) end() error {
+	if l.relay != nil {
+		l.relay.end()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 	defer cancel()
 	err := l.server.Shutdown(ctx)

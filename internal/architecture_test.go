@@ -39,10 +39,13 @@ type row struct{ imports, tests []string }
 
 // rows is the table of packages. The commands may import everything and have no row; what lies below a command is that command's own.
 var rows = map[string]row{
-	"internal/config":   {imports: []string{"internal/image", "internal/promotion", "internal/gate", "internal/trust"}},
-	"internal/image":    {},
-	"internal/login":    {},
-	"internal/registry": {imports: []string{"internal/image", "internal/login", "internal/trust"}, tests: []string{"internal/trust/trusttest"}},
+	"internal/config": {
+		imports: []string{"internal/didyoumean", "internal/image", "internal/promotion", "internal/gate", "internal/trust"},
+	},
+	"internal/didyoumean": {},
+	"internal/image":      {},
+	"internal/login":      {},
+	"internal/registry":   {imports: []string{"internal/image", "internal/login", "internal/trust"}, tests: []string{"internal/trust/trusttest"}},
 	"internal/hook": {
 		imports: []string{"internal/image", "internal/registry", "internal/forge", "internal/store"},
 		tests:   []string{"internal/forge/forgetest", "internal/forge/github", "internal/promotion"},
@@ -52,7 +55,7 @@ var rows = map[string]row{
 	},
 	"internal/store/postgrestest": {},
 	"internal/promotion":          {imports: []string{"internal/image", "internal/gate"}},
-	"internal/gate":               {imports: []string{"internal/image", "policies"}},
+	"internal/gate":               {imports: []string{"internal/didyoumean", "internal/image", "policies"}},
 	"internal/reconcile": {
 		imports: []string{
 			"internal/forge", "internal/gate", "internal/gitrepo", "internal/image", "internal/kustomize", "internal/promotion", "internal/registry",

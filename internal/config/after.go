@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/boatlift/boatlift/internal/didyoumean"
 	"github.com/boatlift/boatlift/internal/promotion"
 )
 
@@ -71,7 +72,7 @@ func (r *repoCheck) order(shapes []environment, environments []promotion.Environ
 			switch {
 			case !known:
 				right := "no environment of this file has that name; for one of another repository write owner/name:" + ref.Environment
-				if near := nearest(ref.Environment, names); near != "" {
+				if near := didyoumean.Word(ref.Environment, names); near != "" {
 					right = "did you mean " + near + "? for one of another repository write owner/name:" + ref.Environment
 				}
 				r.add(where, "the environment "+shown(ref.Environment)+" is not known", right)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/boatlift/boatlift/internal/didyoumean"
 )
 
 // field is a key of a file, as the tags of a Go field describe it. The schemas are made of the same tags, so that they and the
@@ -165,10 +167,10 @@ func (d *decoder) object(n *node, into reflect.Value) {
 
 func (d *decoder) unknown(p pair, keys []string) {
 	what := "there is no key " + shown(p.key) + " here"
-	if d.quiet && nearest(p.key, keys) == "" {
+	if d.quiet && didyoumean.Word(p.key, keys) == "" {
 		what = "there is no such key here" // it may be half of a secret
 	}
-	if word := nearest(p.key, keys); word != "" {
+	if word := didyoumean.Word(p.key, keys); word != "" {
 		d.add(p.where, what, "did you mean "+word+"?")
 		return
 	}
@@ -196,7 +198,7 @@ func (t *text) read(d *decoder, n *node, f field) {
 		d.add(n, f.key+" is empty", f.right())
 	case len(f.enum) > 0 && !slices.Contains(f.enum, s):
 		what := shown(s) + " is no value of " + f.key
-		if d.quiet && nearest(s, f.enum) == "" {
+		if d.quiet && didyoumean.Word(s, f.enum) == "" {
 			what = f.key + " has no such value"
 		}
 		d.add(n, what, choice(s, f.enum))

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/boatlift/boatlift/internal/didyoumean"
 )
 
 // What a platform is made of: Go's words for what container images are built for, which OCI takes over.
@@ -32,7 +34,7 @@ func (r *repoCheck) platforms(e environment) []string {
 			r.add(t, shown(t.value)+" is no platform", right)
 		case !slices.Contains(known, parts[1]):
 			hint := right
-			if word := nearest(parts[1], known); word != "" {
+			if word := didyoumean.Word(parts[1], known); word != "" {
 				hint = "did you mean " + parts[0] + "/" + word + "?"
 			}
 			r.add(t, shown(t.value)+" is no platform", hint)

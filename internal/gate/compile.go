@@ -11,6 +11,8 @@ import (
 	"github.com/google/cel-go/common/env"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
+
+	"github.com/boatlift/boatlift/internal/didyoumean"
 )
 
 // policy is a policy ready to run. It is never changed after New.
@@ -206,7 +208,7 @@ func readParameter(p Parameter, t paramType, raw any) (ref.Val, error) {
 	}
 	if s, ok := v.(types.String); ok && len(p.Values) > 0 && !slices.Contains(p.Values, string(s)) {
 		reason := fmt.Sprintf("%s is not one of %v", shown(raw), p.Values)
-		if near := nearest(string(s), p.Values); near != "" {
+		if near := didyoumean.Word(string(s), p.Values); near != "" {
 			reason += fmt.Sprintf("; did you mean %q?", near)
 		}
 		return nil, errors.New(reason)

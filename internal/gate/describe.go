@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/boatlift/boatlift/internal/didyoumean"
 )
 
 // KindApproval is the kind of policies that wait for people to approve.
@@ -86,7 +88,7 @@ func (e *Engine) Explain(name string) (Description, error) {
 	}
 	p, ok := e.policies[name]
 	if !ok {
-		return Description{}, &UnknownPolicyError{name, nearest(name, e.names)}
+		return Description{}, &UnknownPolicyError{name, didyoumean.Word(name, e.names)}
 	}
 	return p.Description, nil
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/boatlift/boatlift/internal/didyoumean"
 )
 
 // FileError reports what is wrong in a policy's file, and where.
@@ -192,7 +194,7 @@ func (r *reader) byState(node ast.Node) map[State]*source {
 }
 
 func (r *reader) unknown(keyNode ast.Node, key string, known ...string) {
-	if near := nearest(key, known); near != "" {
+	if near := didyoumean.Word(key, known); near != "" {
 		r.fail(keyNode, "unknown key %q; did you mean %q?", key, near)
 		return
 	}

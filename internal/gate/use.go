@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/cel-go/common/types"
+
+	"github.com/boatlift/boatlift/internal/didyoumean"
 )
 
 // UseError reports a use of a policy that cannot work as configured.
@@ -67,7 +69,7 @@ func (e *Engine) Check(uses []Use) []error {
 func (e *Engine) resolve(ctx context.Context, use Use) (*policy, *object, []*UseError) {
 	p, ok := e.policies[use.Policy]
 	if !ok {
-		return nil, nil, []*UseError{{Policy: use.Policy, Reason: "there is no such policy", Suggestion: nearest(use.Policy, e.names)}}
+		return nil, nil, []*UseError{{Policy: use.Policy, Reason: "there is no such policy", Suggestion: didyoumean.Word(use.Policy, e.names)}}
 	}
 	if p.Builtin {
 		return nil, nil, []*UseError{{Policy: use.Policy, Reason: "it is built in and always judged: leave it out"}}
@@ -81,7 +83,7 @@ func (e *Engine) resolve(ctx context.Context, use Use) (*policy, *object, []*Use
 		if _, known := p.params.index[name]; !known {
 			errs = append(errs, &UseError{
 				Policy: use.Policy, Parameter: name, Path: sentence(name),
-				Reason: "there is no such parameter", Suggestion: nearest(name, p.parameterNames()),
+				Reason: "there is no such parameter", Suggestion: didyoumean.Word(name, p.parameterNames()),
 			})
 		}
 	}

@@ -46,19 +46,22 @@ func (h *Hub) appPermissions() map[string]string {
 	for _, name := range h.opts.Without {
 		delete(granted, name)
 	}
+	for _, name := range h.opts.Excess {
+		granted[name] = "write"
+	}
 	return granted
 }
 
 func allPermissions() map[string]string {
 	return map[string]string{
-		"metadata": "read", "contents": "write", "pull_requests": "write", "issues": "write", "checks": "write",
-		"statuses": "write", "deployments": "write", "actions": "read", "members": "read", "merge_queues": "read",
+		"metadata": "read", "contents": "write", "pull_requests": "write", "checks": "write", "statuses": "read", "deployments": "read",
+		"actions": "read", "packages": "read", "members": "read", "merge_queues": "read",
 	}
 }
 
 func appEvents() []string {
 	return []string{
-		"check_run", "deployment", "deployment_status", "issue_comment", "merge_group", "pull_request", "pull_request_review", "push", "repository", "status",
+		"check_run", "deployment_status", "merge_group", "pull_request", "pull_request_review", "push", "registry_package", "repository", "status",
 		"workflow_run",
 	}
 }

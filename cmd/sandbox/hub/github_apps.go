@@ -49,7 +49,11 @@ func (f *githubFace) appRoutes() {
 	f.add("GET /app/hook/config", "app", func(c *call) (int, any, error) {
 		c.h.mu.Lock()
 		defer c.h.mu.Unlock()
-		return http.StatusOK, obj{"url": c.h.webhook.URL, "content_type": "json", "insecure_ssl": "0", "secret": "********"}, nil
+		config := obj{"content_type": "json", "insecure_ssl": "0"}
+		if c.h.webhook.URL != "" {
+			config["url"], config["secret"] = c.h.webhook.URL, "********"
+		}
+		return http.StatusOK, config, nil
 	})
 	f.add("GET /app/hook/deliveries", "app", f.listDeliveries)
 	f.add("GET /app/hook/deliveries/{id}", "app", func(c *call) (int, any, error) {

@@ -17,6 +17,7 @@ func (f *githubFace) repoRoutes() {
 	})
 	f.add("GET /repos/{owner}/{repo}/collaborators/{login}/permission", "metadata:read", f.getPermission)
 	f.add("GET /repos/{owner}/{repo}/rules/branches/{branch...}", "metadata:read", f.listRules)
+	f.add("GET /repos/{owner}/{repo}/rulesets/{id}", "metadata:read", f.getRuleset)
 	f.add("GET /repos/{owner}/{repo}/branches/{branch...}", "contents:read", f.getBranch)
 	f.add("GET /repos/{owner}/{repo}/labels", "pull_requests:read", func(c *call) (int, any, error) {
 		c.h.mu.Lock()
@@ -99,6 +100,23 @@ func (f *githubFace) listRules(c *call) (int, any, error) {
 	return http.StatusOK, listing{items: rules}, nil
 }
 
+// getRuleset shows the ruleset that the protection would be. Who may bypass it is told to administrators, and whether oneself may to all.
+func (f *githubFace) getRuleset(c *call) (int, any, error) {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	if c.repo.protection == nil || c.r.PathValue("id") != "1" {
+		return 0, nil, missing()
+	}
+	bypass := "never"
+	if c.repo.protection.Bypassed {
+		bypass = "always"
+	}
+	return http.StatusOK, obj{
+		"id": 1, "name": "main", "target": "branch", "source_type": "Repository", "source": c.repo.fullName(), "enforcement": "active",
+		"current_user_can_bypass": bypass,
+	}, nil
+}
+
 func (f *githubFace) getBranch(c *call) (int, any, error) {
 	branch := c.r.PathValue("branch")
 	c.h.mu.Lock()
@@ -114,7 +132,11 @@ func (f *githubFace) getBranch(c *call) (int, any, error) {
 	}
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
-	return http.StatusOK, obj{"name": branch, "commit": f.gitCommit(c.repo, &infos[0]), "protected": protected}, nil
+	self := f.api("/repos/%s/branches/%s", c.repo.fullName(), branch)
+	return http.StatusOK, obj{
+		"name": branch, "commit": f.gitCommit(c.repo, &infos[0]), "protected": protected, "protection": obj{"enabled": false}, // it is a ruleset
+		"protection_url": self + "/protection", "_links": obj{"self": self, "html": f.web("/%s/tree/%s", c.repo.fullName(), branch)},
+	}, nil
 }
 
 func (f *githubFace) createLabel(c *call) (int, any, error) {

@@ -39,6 +39,7 @@ type Options struct {
 	Logger        *slog.Logger     // discards by default
 	SignsNothing  bool             // commits made through the API are not signed, as on an Enterprise Server whose site does not
 	Without       []string         // permissions that the app was not given, as members
+	Excess        []string         // permissions to write that it was given, and does not need
 	Organization  bool             // webhooks are the organisation's own, of every repository; what comes in does so by personal tokens
 	Pipeline      Pipeline         // what a merge to the default branch sets off; Render by default
 

@@ -74,6 +74,7 @@ type Protection struct {
 	Reviews      int  // approvals by people who may write
 	DismissStale bool // a push takes approvals away
 	MergeQueue   bool // what is merged goes through a queue
+	Bypassed     bool // the app may bypass it, says the API; it does not try
 }
 
 // RequiredCheck is a check or status that must be green.

@@ -10,9 +10,13 @@ type Finding struct {
 	Text  string // something to copy with it, such as the JSON of a ruleset; may be empty
 }
 
-// Inspector looks at how the bot is set up at the forge, and changes nothing.
+// Inspector looks at how the bot is set up at the forge, and changes nothing. What cannot be looked at is a finding too; an error means that
+// the context ended.
 type Inspector interface {
-	// Inspect reports on the App, its installations, their permissions and their repositories, progressively through tell. hook is the
-	// address under which the forge should reach the bot; check is the name of the gate's check.
-	Inspect(ctx context.Context, hook, check string, tell func(Finding)) error
+	// Inspect reports on the way to the forge and its clock, on the bot's account, its permissions, and what it was let into as a whole,
+	// progressively through tell. hook is the address under which the forge should reach the bot; empty: not known.
+	Inspect(ctx context.Context, hook string, tell func(Finding)) error
+	// InspectRepository reports on a repository in which the bot is to work: whether the check of this name is demanded on its default
+	// branch, and from whom.
+	InspectRepository(ctx context.Context, repo Repository, check string, tell func(Finding)) error
 }

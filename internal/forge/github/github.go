@@ -66,6 +66,7 @@ var (
 	_ forge.Webhook     = (*Forge)(nil)
 	_ forge.Redeliverer = (*Forge)(nil)
 	_ forge.Capable     = (*Forge)(nil)
+	_ forge.Inspector   = (*Forge)(nil)
 )
 
 // entry is a way into GitHub: as an App, or by a personal access token. What differs between the two is behind it, and nowhere else.
@@ -97,6 +98,8 @@ type entry interface {
 	gitAuth(ctx context.Context, at target) (forge.GitAuth, error)
 	// setCheck shows the bot's check on a commit.
 	setCheck(ctx context.Context, at target, check forge.Check) error
+	// inspect implements forge.Inspector for what differs.
+	inspect(ctx context.Context, hook string, tell func(forge.Finding))
 	// redeliver implements forge.Redeliverer.
 	redeliver(ctx context.Context, since time.Time) (int, error)
 }

@@ -23,7 +23,7 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	var asJSON bool
+	var asJSON, overNetwork bool
 	var own ownPolicies
 	cmd := &cobra.Command{
 		Use:   "check [DIR]",
@@ -31,18 +31,32 @@ func newCheck() *cobra.Command {
 		Long: `Check the boatlift.yaml of the bot, or the .boatlift.yaml of an infra repository, in a
 folder (the current one by default). For an infra repository it also shows, without any
 network, which images of which kustomizations would be promoted by which rule, which
-not, and why.`,
+not, and why.
+
+With --online it looks, by the boatlift.yaml of the folder, at what the bot depends on:
+whether senders can reach it, its secrets and its clock, how long registries and forges
+take to answer, what the bot may do at the forge and what it lacks or has too much of,
+every .boatlift.yaml that it finds there, and whether the forge enforces the gate. It
+changes nothing. Each thing that has to be done is two lines: what, and what to do; and
+the exit code is 1.`,
+		Example: `  boatlift check
+  boatlift check --online /etc/boatlift`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
 			}
+			if overNetwork {
+				return checkOnline(cmd, dir, asJSON)
+			}
 			return check(cmd, dir, own.dir, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&own.dir, "policies", "", "the folder with the organisation's own policies, for a .boatlift.yaml that uses them")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&overNetwork, "online", false, "look at registries and forges, and at how they reach the bot")
+	cmd.MarkFlagsMutuallyExclusive("online", "policies")
 	return cmd
 }
 

@@ -800,6 +800,24 @@ func TestReadmePermissions(t *testing.T) {
 	readmeSame(t, "permissions", said, slices.Collect(maps.Keys(needed)))
 }
 
+// TestReadmeKnowsThePermissionsThatAreInspected holds the table to what check --online judges by.
+func TestReadmeKnowsThePermissionsThatAreInspected(t *testing.T) {
+	prose, _ := readme(t)
+	said := map[string]string{}
+	for name, cells := range readmeTable(t, prose, "permission |") {
+		name, _, _ = strings.Cut(name, ", ")
+		said[strings.ReplaceAll(strings.ToLower(name), " ", "_")] = cells[0]
+	}
+	want := map[string]string{}
+	for _, p := range github.Permissions() {
+		name := strings.NewReplacer("statuses", "commit_statuses").Replace(p.Name) // as GitHub's pages call it
+		want[name] = p.Level
+	}
+	if !maps.Equal(said, want) {
+		t.Errorf("README.md tells the permissions %v; check --online judges by %v", said, want)
+	}
+}
+
 // TestReadmeEvents asks the adapter about every event that the App is said to subscribe to.
 func TestReadmeEvents(t *testing.T) {
 	prose, _ := readme(t)

@@ -72,6 +72,8 @@ var rows = map[string]row{
 	"internal/render":          {},
 	"internal/forge":           {},
 	"internal/forge/github":    {imports: []string{"internal/forge"}, tests: []string{"internal/forge/forgetest"}},
+	"internal/forge/gitlab":    {imports: []string{"internal/forge", "internal/forge/wire"}, tests: []string{"internal/forge/forgetest"}},
+	"internal/forge/wire":      {imports: []string{"internal/forge"}},
 	"internal/forge/forgetest": {imports: []string{"internal/forge"}, tests: []string{"internal/forge/governor", "internal/store"}},
 	"internal/forge/governor":  {imports: []string{"internal/forge", "internal/store"}, tests: []string{"internal/forge/forgetest"}},
 	"internal/dashboard":       {imports: []string{"internal/image", "internal/promotion", "internal/gate", "internal/store"}},
@@ -82,7 +84,7 @@ var rows = map[string]row{
 	// What the sandbox is made of: a forge that runs real git and real kustomize, a real registry, and both set up with the bot's process.
 	"cmd/sandbox/hub": {
 		imports: []string{"internal/render"},
-		tests:   []string{"cmd/sandbox/conform", "internal/forge", "internal/forge/forgetest", "internal/forge/github"},
+		tests:   []string{"cmd/sandbox/conform", "internal/forge", "internal/forge/forgetest", "internal/forge/github", "internal/forge/gitlab"},
 	},
 	"cmd/sandbox/conform": {imports: []string{"cmd/sandbox/hub"}}, // used by tests only
 	"cmd/sandbox/bench":   {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "cmd/sandbox/stage", "internal/gitrepo", "internal/kustomize"}},
@@ -122,6 +124,8 @@ var dependencies = []dependency{
 	{path: "github.com/bradleyfalzon/ghinstallation/v2", in: []string{"internal/forge/github"}},
 	{path: "github.com/gofri/go-github-ratelimit/v2", in: []string{"internal/forge/github"}},
 	{path: "github.com/golang-jwt/jwt/v4", in: []string{"internal/forge/github"}},
+
+	{path: "github.com/xanzy/go-gitlab", in: []string{"internal/forge/gitlab"}},
 
 	{path: "sigs.k8s.io/kustomize/api", in: []string{"internal/render"}},
 	{path: "sigs.k8s.io/kustomize/kyaml", in: []string{"internal/render", "internal/kustomize"}},

@@ -12,6 +12,8 @@ const (
 	PinnedCheck Capability = "pinned check"
 	// Redelivery: the forge sends webhooks again that were lost; without it a turn finds out with the next poll.
 	Redelivery Capability = "redelivery"
+	// TeamReviewers: a team is asked for a review as such; without it its members are, each by themselves.
+	TeamReviewers Capability = "team reviewers"
 )
 
 // Capable tells what it can do.

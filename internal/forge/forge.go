@@ -66,7 +66,7 @@ type PullRequest struct {
 	HeadSHA      string
 	HeadFork     bool // the head lies in another repository
 	BaseBranch   string
-	BaseSHA      string
+	BaseSHA      string // single, where lists do not tell
 	Labels       []string
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
@@ -84,6 +84,7 @@ type NewPullRequest struct {
 	Title, Body string
 	Labels      []string
 	Draft       bool
+	GateShut    bool   // its gate does not allow a merge yet: where only a draft keeps people from merging, it is opened as one; not told as Draft
 	Promotion   string // whose it is, for whoever paces writes; forges do not see it
 }
 
@@ -125,6 +126,7 @@ const (
 // Check is the bot's own check on a commit. Name and commit identify it: setting it again changes it in place.
 type Check struct {
 	HeadSHA    string
+	Number     int    // of the pull request whose head it is and whose gate it shows; 0: none
 	Name       string // boatlift/gate
 	ExternalID string // ours, for finding it again
 	Conclusion Conclusion

@@ -34,6 +34,7 @@ func gateCheck(head string, v gate.Verdict, id string) forge.Check {
 // promotionCheck is the gate of a promotion, with what it waits for besides.
 func promotionCheck(head string, v gate.Verdict, pr promotion.Promotion) forge.Check {
 	check := gateCheck(head, v, pr.ID)
+	check.Number = pr.PullRequest
 	if pr.Next != "" {
 		check.Summary += "\n" + plain(cut(pr.Next, 2000)) + "\n"
 	}

@@ -178,7 +178,9 @@ func (t *turn) configurationSum() string {
 
 // showOther shows the gate on somebody's pull request, and remembers what was shown.
 func (t *turn) showOther(ctx context.Context, a promotion.ShowOther) error {
-	err := t.forge.SetCheck(ctx, t.repo, gateCheck(a.Head, a.Verdict, ""))
+	check := gateCheck(a.Head, a.Verdict, "")
+	check.Number = a.Number
+	err := t.forge.SetCheck(ctx, t.repo, check)
 	if err != nil && !endsTurn(err) {
 		t.log.Warn("show the gate on somebody's pull request", "pull request", a.Number, "error", err)
 		t.wakeLater(lookAgain)

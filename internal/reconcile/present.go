@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/promotion"
 )
 
@@ -50,7 +51,7 @@ func (t *turn) present(ctx context.Context, w *work) error {
 	default:
 		pull, found, err := t.openOrFind(ctx, w.pr, forge.NewPullRequest{
 			Head: w.pr.Branch, Base: t.repo.DefaultBranch, Title: title, Body: body, Labels: []string{"boatlift", "boatlift/" + env},
-			Promotion: w.pr.ID,
+			GateShut: w.verdict.State != gate.Allow, Promotion: w.pr.ID,
 		})
 		if err != nil {
 			return err

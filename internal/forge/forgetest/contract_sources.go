@@ -25,6 +25,14 @@ func sourceScene(t *testing.T, h Harness, commits int) (s scene, source forge.Re
 	return s, source, shas
 }
 
+// onPage checks an address among the pages of a repository. What stands between the two is the forge's own.
+func onPage(t *testing.T, what, got string, repo forge.Repository, end string) {
+	t.Helper()
+	if !strings.HasPrefix(got, repo.WebURL+"/") || !strings.HasSuffix(got, end) {
+		t.Errorf("%s = %s; want %s/…%s", what, got, repo.WebURL, end)
+	}
+}
+
 func sourcePromises() []promise {
 	return []promise{
 		{"the commits between two revisions are listed, newest first", func(t *testing.T, h Harness) {
@@ -40,10 +48,10 @@ func sourcePromises() []promise {
 				if one.Title == "" || strings.Contains(one.Title, "\n") || one.Author == "" {
 					t.Errorf("commit %+v; want a title of one line and an author", one)
 				}
-				check(t, "address of a commit", one.URL, source.WebURL+"/commit/"+one.SHA)
+				onPage(t, "address of a commit", one.URL, source, "/commit/"+one.SHA)
 			}
 			check(t, "commits", got, []string{shas[3], shas[2]})
-			check(t, "URL", c.URL, source.WebURL+"/compare/"+shas[1]+"..."+shas[3])
+			onPage(t, "URL", c.URL, source, "/compare/"+shas[1]+"..."+shas[3])
 		}},
 		{"of many commits between two revisions the newest are listed", func(t *testing.T, h Harness) {
 			s, source, shas := sourceScene(t, h, 7)

@@ -75,7 +75,7 @@ func (a *app) bearer() string { return "the App" }
 
 func (a *app) can(c forge.Capability) bool {
 	switch c {
-	case forge.CheckText, forge.PinnedCheck, forge.Redelivery:
+	case forge.CheckText, forge.PinnedCheck, forge.Redelivery, forge.TeamReviewers:
 		return true
 	}
 	return false

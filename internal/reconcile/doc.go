@@ -49,4 +49,6 @@
 // and docs/; an owner that is an address of mail is nobody, as forges do not tell whose it is.
 //
 // The merge queue is looked at, not heard of: its webhooks only cause a turn. It is not asked for in a turn that opens pull requests.
+//
+// A turn reads and pushes git through a small interface, so that the model-based test can take a hundred thousand steps without a git server.
 package reconcile

@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 
-	"github.com/boatlift/boatlift/internal/gitrepo"
 	"github.com/boatlift/boatlift/internal/kustomize"
 	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/render"
@@ -43,7 +42,7 @@ func (e *edit) moved(l promotion.Listing, c promotion.Change) {
 }
 
 // edit changes every kustomization of the environment that lists an image of the release. Nothing is rendered yet.
-func (t *turn) edit(ctx context.Context, tree *gitrepo.Tree, lists []promotion.Listing, env promotion.Environment, release promotion.Release) (edit, error) {
+func (t *turn) edit(ctx context.Context, tree tree, lists []promotion.Listing, env promotion.Environment, release promotion.Release) (edit, error) {
 	changes := map[string][]kustomize.Change{}
 	e := edit{files: map[string][]byte{}}
 	for _, l := range lists {
@@ -110,7 +109,7 @@ func change(pin promotion.Pin, entry string, c promotion.Change) kustomize.Chang
 const maxRendered = 4
 
 // render shows what the edit changes in the manifests. It never stands in the way of the pull request.
-func (t *turn) render(ctx context.Context, tree *gitrepo.Tree, e *edit) {
+func (t *turn) render(ctx context.Context, tree tree, e *edit) {
 	if t.r.Renderer == nil {
 		return
 	}
@@ -137,7 +136,7 @@ func (t *turn) render(ctx context.Context, tree *gitrepo.Tree, e *edit) {
 }
 
 // treeSource lets the renderer read a commit.
-type treeSource struct{ tree *gitrepo.Tree }
+type treeSource struct{ tree tree }
 
 func (s treeSource) ReadFile(ctx context.Context, p string) ([]byte, error) {
 	return s.tree.ReadFile(ctx, p)

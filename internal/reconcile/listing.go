@@ -19,7 +19,7 @@ import (
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // list reads which images the kustomizations of all environments set at a commit.
-func (t *turn) list(ctx context.Context, tree *gitrepo.Tree) ([]promotion.Listing, error) {
+func (t *turn) list(ctx context.Context, tree tree) ([]promotion.Listing, error) {
 	var files []gitrepo.File
 	for _, env := range t.world.Config.Environments {
 		if env.Mode == promotion.Off {

@@ -25,7 +25,7 @@ type work struct {
 	rebuild string // why the commit is made anew; empty otherwise
 	reopen  bool
 	changes edit
-	on      *gitrepo.Tree // what the changes were made on
+	on      tree // what the changes were made on
 
 	replaced string // the head that was replaced by a push of this turn
 }

@@ -29,10 +29,10 @@ type turn struct {
 	mem    store.Memory
 	repo   forge.Repository
 	self   forge.Identity
-	remote *gitrepo.Remote
+	remote remote
 	refs   gitrepo.Refs
 	base   gitrepo.Hash
-	tree   *gitrepo.Tree // of base
+	tree   tree // of base
 
 	rec         store.Repo // as it will be recorded
 	world       promotion.World
@@ -174,7 +174,7 @@ func (t *turn) observeBase(ctx context.Context) error {
 			return err
 		}
 	}
-	t.remote = t.r.Git.Remote(t.repo.CloneURL, func(ctx context.Context) (gitrepo.Auth, error) {
+	t.remote = t.r.open(t.repo.CloneURL, func(ctx context.Context) (gitrepo.Auth, error) {
 		auth, err := t.forge.GitAuth(ctx, t.repo)
 		return gitrepo.Auth{Username: auth.Username, Password: auth.Password}, err
 	})

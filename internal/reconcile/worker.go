@@ -60,6 +60,7 @@ type Reconciler struct {
 	Options
 	registryTimeout time.Duration // for one question
 
+	open      openRemote
 	histories histories
 	edits     edits
 
@@ -97,7 +98,7 @@ func New(o Options) (*Reconciler, error) {
 	if o.TurnLimit <= 0 {
 		o.TurnLimit = 2 * time.Minute
 	}
-	return &Reconciler{Options: o, registryTimeout: 15 * time.Second}, nil
+	return &Reconciler{Options: o, registryTimeout: 15 * time.Second, open: opener(o.Git)}, nil
 }
 
 // Run works until the context ends, and returns when the last turn has. The owner names this process in leases.

@@ -64,6 +64,9 @@ type LiftHold struct {
 	Actor     string
 }
 
+// Advance writes down how far along the chain a promotion's digests run. What comes after hears of it.
+type Advance struct{ Promotion Promotion }
+
 // ShowGate shows a verdict on a pull request's head commit.
 type ShowGate struct {
 	Promotion Promotion // its Gate, GateHead and GreenAt are the new ones
@@ -100,6 +103,7 @@ func (a Reject) about() string       { return a.Promotion.ID }
 func (a Lift) about() string         { return a.Promotion.ID }
 func (a AddHold) about() string      { return a.Hold.Environment }
 func (a LiftHold) about() string     { return a.Promotion.ID }
+func (a Advance) about() string      { return a.Promotion.ID }
 func (a ShowGate) about() string     { return a.Promotion.ID }
 func (a ShowOther) about() string    { return a.Head }
 func (a AskReviewers) about() string { return a.Promotion.ID }

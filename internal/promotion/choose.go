@@ -118,13 +118,34 @@ func (p *planner) leaving(env Environment, active []*Promotion, newest *Promotio
 	return slices.DeleteFunc(older, func(pr *Promotion) bool { return pr == furthest })
 }
 
-// progress counts the `after` environments that run exactly the promotion's digests.
+// The progress of a release that runs in an environment just before, and of one that was merged there and is about to. Where it has only come
+// so far before that one, it is half as far.
+const (
+	runsThere   = 1 << 20
+	mergedThere = runsThere / 4 * 3
+)
+
+// progress tells how far along `after` a release is. Environments just before count most, and those before them through the promotions of
+// the same digests that are on their way there: so the last environment of a long chain keeps the release that is about to reach it.
 func (p *planner) progress(env Environment, pr *Promotion) int {
 	n := 0
-	for _, up := range p.after(env, gateChanges(pr.Release)) {
+	changes := gateChanges(pr.Release)
+	for i, up := range p.after(env, changes) {
 		if !up.RunsSince.IsZero() {
-			n++
+			n += runsThere
+			continue
 		}
+		best := 0
+		for _, o := range p.w.Upstream[env.After[i]].Promotions {
+			switch {
+			case !slices.ContainsFunc(changes, func(c gate.Change) bool { return moves(o.Release, c.Image, c.ToDigest) }):
+			case o.State.InRollout():
+				best = max(best, mergedThere)
+			default:
+				best = max(best, o.Progress/2)
+			}
+		}
+		n += best
 	}
 	return n
 }

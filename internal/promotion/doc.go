@@ -20,12 +20,18 @@
 //
 // A soak counts only while the environment before runs exactly the release, so where the bot itself merges there (merge: auto) it does not
 // interrupt one: what comes next waits, with a green gate, until the soak of what runs is over and, where people merge the release that
-// soaked, once more as long, at most a day. Otherwise pushes faster than the soak would never let anything through. A person may merge at
-// any time; closing the pull request that soaks, a hold, a freeze or a failed rollout ends the wait at once. Nothing waits for a release
+// soaked, once more as long, at most a day. What was merged for that is rolled out first. Otherwise pushes faster than the soak, or than
+// rollouts, would never let anything through. A person may merge at any time; closing the pull request that soaks, a hold, a freeze or a failed rollout ends the wait at once. Nothing waits for a release
 // that could not go for other reasons.
 //
 // A merge queue does not wait: what must not be merged now fails there and leaves the queue, so that others go on. The bot puts it back
 // after ten minutes if its gate allows it then; what a person took out stays out.
 //
 // What the queue is about to merge is judged against base by all the pull requests that it holds. A change that none of them makes denies.
+//
+// Of an app's open releases the furthest stays, also in the last environment of a long chain: how far a release has come is written on its
+// promotion, and the environment after reads it there, halved with every step. One that was merged before and is being rolled out is
+// nearly as far as one that runs.
+//
+// A release that is wanted anew in the very plan that ends its promotion begins with the next plan, as its branch belongs to one promotion.
 package promotion

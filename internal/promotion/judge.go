@@ -49,6 +49,10 @@ func (p *planner) judge(env Environment, active []*Promotion) {
 		p.queued(pr, pull)
 		v := p.verdict(env, pr)
 		p.wake(v.Until)
+		if progress := p.progress(env, pr); progress != pr.Progress {
+			pr.Progress = progress
+			p.do(Advance{Promotion: *pr})
+		}
 		changed := pr.Gate == nil || fingerprint(*pr.Gate) != fingerprint(v)
 		p.shown(pr, v)
 		if next := p.next(env, pr, pull, v); next != pr.Next {

@@ -160,6 +160,7 @@ type Promotion struct {
 	GreenAt      time.Time     `json:"greenAt,omitzero"`       // since when all but approvals allow, without a break
 	Page         string        `json:"page,omitempty"`         // tells what its pull request's body last said from what it should say
 	History      string        `json:"history,omitempty"`      // what was found of the commits it brings: nothing looked for yet, none, or a sum
+	Progress     int           `json:"progress,omitempty"`     // how far along the chain of environments the same digests run; more is further
 	MergeCommit  string        `json:"mergeCommit,omitempty"`
 	MergedBy     string        `json:"mergedBy,omitempty"`
 	Disproved    bool          `json:"disproved,omitempty"`   // it runs, and something that should verify it failed

@@ -165,7 +165,8 @@ func (s *sim) world(r *simRepo) World {
 	}
 	for _, ref := range r.env().After {
 		up := s.repos[0]
-		w.Upstream[ref] = Upstream{Running: up.running[up.env().Name], Listed: []image.Name{web, worker}}
+		going := slices.DeleteFunc(slices.Clone(up.promotions), func(pr Promotion) bool { return !pr.State.Active() && !pr.State.InRollout() })
+		w.Upstream[ref] = Upstream{Running: up.running[up.env().Name], Listed: []image.Name{web, worker}, Promotions: going}
 	}
 	return w
 }
@@ -284,6 +285,8 @@ func (s *sim) carryOut(r *simRepo, a Action, step func() bool) bool {
 		}
 		pull := r.pulls[a.Promotion.PullRequest]
 		pull.State, pull.ClosedBy = PullOpen, Person{}
+	case Advance:
+		r.save(a.Promotion)
 	case ShowGate:
 		r.pulls[a.Promotion.PullRequest].shown = a.Verdict.State
 		r.save(a.Promotion)

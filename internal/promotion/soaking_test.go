@@ -132,3 +132,81 @@ func TestWhatNeedsNotSoakHoldsNothingBack(t *testing.T) {
 		})
 	}
 }
+
+// Another app of the environment is rolled out while this one soaks.
+func TestASoakGoesOnWhileSomethingElseIsRolledOut(t *testing.T) {
+	s, r := soaks(t)
+	r.cfg.Environments[0].Rollout = Rollout{Deployment: "acceptance", Timeout: time.Hour}
+	run := r.running["acceptance"]
+	run.State = "running"
+	r.running["acceptance"] = run
+	s.rest()
+	if got := r.base[web].Tag; got != "1.1.0" {
+		t.Errorf("acceptance has %s; want 1.1.0, which soaks", got)
+	}
+}
+
+// rollingOut is acceptance with 1.1.0 merged by the bot and not rolled out yet, and 1.2.0 pushed meanwhile.
+func rollingOut(t *testing.T) (*sim, *simRepo) {
+	t.Helper()
+	s := soakingShop(MergeAuto)
+	r := s.repos[0]
+	s.rest()
+	r.cfg.Environments[0].Rollout = Rollout{Deployment: "acceptance", Timeout: time.Hour}
+	both(s, "1.1.0")
+	s.rest()
+	both(s, "1.2.0")
+	s.rest()
+	if len(r.open()) != 1 || r.open()[0].release.Label() != "1.2.0" {
+		t.Fatalf("acceptance has %d open pull requests; want 1.2.0", len(r.open()))
+	}
+	return s, r
+}
+
+// Otherwise releases that come faster than rollouts end would never let one soak.
+func TestWhatIsToSoakIsRolledOutBeforeTheNextIsMerged(t *testing.T) {
+	s, r := rollingOut(t)
+	if got := r.base[web].Tag; got != "1.1.0" {
+		t.Fatalf("acceptance has %s; want 1.1.0, which has yet to be rolled out and to soak", got)
+	}
+	if got, want := r.promotions[len(r.promotions)-1].Next, "1.1.0, which was merged before, is rolled out here until 2026-03-02 10:00 UTC at most"; !strings.Contains(got, want) {
+		t.Errorf("it says %q; want %q", got, want)
+	}
+	open := s.repos[1].open()
+	if len(open) != 2 || open[0].release.Label() != "1.1.0" || open[1].release.Label() != "1.2.0" {
+		t.Fatalf("production has %d open pull requests; want 1.1.0, which is about to run in acceptance, and 1.2.0", len(open))
+	}
+	r.observeRunning(s.now)
+	s.rest()
+	s.now = s.now.Add(30 * time.Minute)
+	s.rest()
+	if got := s.repos[1].base[web].Tag; got != "1.1.0" {
+		t.Errorf("after the soak production has %s; want 1.1.0", got)
+	}
+	s.now = s.now.Add(3 * time.Minute)
+	s.rest()
+	if got := r.base[web].Tag; got != "1.2.0" {
+		t.Errorf("then acceptance has %s; want 1.2.0", got)
+	}
+}
+
+func TestARolloutThatNeverEndsIsNotWaitedForForEver(t *testing.T) {
+	s, r := rollingOut(t)
+	s.now = s.now.Add(time.Hour)
+	s.rest()
+	if got := r.base[web].Tag; got != "1.2.0" {
+		t.Errorf("acceptance has %s; want 1.2.0, as its rollout timed out", got)
+	}
+}
+
+func TestWhatWasTakenBackIsNotWaitedFor(t *testing.T) {
+	s, r := rollingOut(t)
+	s.commit(r, web, "1.0.0", digestOf(web, "1.0.0"))
+	s.commit(r, worker, "1.0.0", digestOf(worker, "1.0.0"))
+	s.rest()
+	r.holds = nil // a person lifts the hold that the revert made
+	s.rest()
+	if got := r.base[web].Tag; got != "1.2.0" {
+		t.Errorf("acceptance has %s; want 1.2.0, as 1.1.0 will not run any more", got)
+	}
+}

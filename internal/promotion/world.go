@@ -72,7 +72,7 @@ type Upstream struct {
 	Problem    string       // why it cannot be judged, for people; empty if it can
 	Running    Running      //
 	Listed     []image.Name // the images its kustomizations list
-	Promotions []Promotion  // its active ones, for links
+	Promotions []Promotion  // those that are open or in rollout there
 }
 
 // PullState is whether a pull request is open, closed without a merge, or merged.

@@ -302,6 +302,8 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 		return t.save(ctx, a.Promotion, a.Actor, "lifted hold", func(tx *store.Tx) {
 			tx.LiftHolds(a.Promotion.Release.Environment, imagesOf(a.Promotion.Release))
 		})
+	case promotion.Advance:
+		return t.save(ctx, a.Promotion, "", "", nil)
 	case promotion.ShowGate:
 		pr := a.Promotion
 		if err := t.forgetGreen(ctx, pr, a.Verdict); err != nil {

@@ -51,4 +51,5 @@
 // The merge queue is looked at, not heard of: its webhooks only cause a turn. It is not asked for in a turn that opens pull requests.
 //
 // A turn reads and pushes git through a small interface, so that the model-based test can take a hundred thousand steps without a git server.
+// A gate that is not green any more is written down before it is shown: a merge in between is against the gate, though the bot may die.
 package reconcile

@@ -248,7 +248,7 @@ func (t *turn) upstream(ctx context.Context, ref promotion.EnvRef) (promotion.Up
 		}
 		up := promotion.Upstream{Running: t.world.Running[ref.Environment], Listed: listed(ref.Environment, t.world.Listings)}
 		for _, pr := range t.world.Promotions {
-			if pr.Release.Environment == ref.Environment && pr.State.Active() {
+			if pr.Release.Environment == ref.Environment && (pr.State.Active() || pr.State.InRollout()) {
 				up.Promotions = append(up.Promotions, pr)
 			}
 		}

@@ -138,6 +138,17 @@ func (t *turn) observeAndPlan(ctx context.Context) (promotion.Decision, error) {
 	return t.plan(ctx)
 }
 
+// stirred are the environments in which a decision opens a pull request, or finds one further along the chain.
+func stirred(d promotion.Decision) []string {
+	names := openings(d)
+	for _, a := range d.Actions {
+		if o, ok := a.(promotion.Advance); ok {
+			names = append(names, o.Promotion.Release.Environment)
+		}
+	}
+	return names
+}
+
 // openings are the environments in which a decision opens a pull request.
 func openings(d promotion.Decision) []string {
 	var names []string
@@ -262,7 +273,7 @@ func (t *turn) record(ctx context.Context, d promotion.Decision) ([]promotion.Re
 	linked := t.linkedPromotions()
 	running, changed := t.runningNow()
 	var downstream []promotion.RepoKey
-	if concerns := append(changed, openings(d)...); len(concerns) > 0 { // what waits for a pull request can link to it
+	if concerns := append(changed, stirred(d)...); len(concerns) > 0 { // what waits for a pull request can link to it
 		var err error
 		if downstream, err = t.r.Store.Downstream(ctx, t.forgeName, t.repo.FullName, concerns); err != nil {
 			return nil, fmt.Errorf("find what comes after %s: %w", t.repo.FullName, err)

@@ -422,3 +422,9 @@ func (w *world) commitConfig(r *infra, environments ...promotion.Environment) {
 	w.t.Helper()
 	r.commit("main", map[string]string{ConfigFile: w.config(environments...)})
 }
+
+func soaking(d string) func(*promotion.Environment) {
+	return func(e *promotion.Environment) {
+		e.Policies = append(e.Policies, gate.Use{Policy: "soak", Parameters: map[string]any{"for": d}})
+	}
+}

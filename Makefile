@@ -6,13 +6,14 @@ KUSTOMIZE   := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 5s
+STEPS    ?= 100000
 BENCHDIR ?= bin
 # Where order and time decide, so where the race detector finds something.
 RACEPKGS ?= ./internal/store ./internal/reconcile ./internal/polling ./internal/hook ./internal/gitrepo ./internal/forge/... ./internal/promotion
 FUZZPKGS ?= $(sort $(dir $(shell git grep -l '^func Fuzz' -- '*_test.go')))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test contract bench race lint fuzz fmt clean
+.PHONY: help build demo test model contract bench race lint fuzz fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +27,9 @@ demo: build ## try it: a registry, a forge and the bot on this machine (ONCE=1: 
 
 test: ## run all tests
 	go test -timeout 30m ./...
+
+model: ## drive the bot through STEPS=100000 random steps in memory, and hold its rules against them
+	go test -count=1 -timeout 60m -run '^TestModel$$' -v ./internal/reconcile -model.steps=$(STEPS) -rapid.shrinktime=2m
 
 contract: ## check what bot and sandbox say to each other against GitHub's own documents (needs node and npm)
 	@command -v node > /dev/null && command -v npm > /dev/null || { \

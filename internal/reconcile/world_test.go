@@ -29,8 +29,11 @@ func TestMain(m *testing.M) {
 		os.Exit(render.ChildMain(os.Stdin, os.Stdout))
 	}
 	// Histories over real git take their time. -rapid.checks on the command line counts all the same.
-	if err := flag.Set("rapid.checks", "15"); err != nil {
-		panic(err)
+	// Each of the model's histories is long, as setting one up costs more than many steps.
+	for name, value := range map[string]string{"rapid.checks": "15", "rapid.steps": "250"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
 	}
 	os.Exit(m.Run())
 }

@@ -58,6 +58,25 @@ func TestAnAppWaitsForItsOtherImagesUntilSettled(t *testing.T) {
 	}
 }
 
+// TestSettlingBeginsWithTheNews holds a release that is open for long against the next: that it waits for nobody does not mean that the
+// news of one image need not wait for those of the others.
+func TestSettlingBeginsWithTheNews(t *testing.T) {
+	s := newSim(acceptance(), production())
+	both(s, "1.1.0")
+	s.rest()
+	s.now = s.now.Add(time.Hour)
+	s.push(worker, "1.2.0", 1)
+	if d := s.turn(s.repos[0], -1); !d.Wake.After(s.now) || len(s.repos[0].promotions) != 1 {
+		t.Fatalf("%d promotions were begun, next turn at %v; want only 1.1.0's until web's 1.2.0 had a minute to come", len(s.repos[0].promotions), d.Wake)
+	}
+	s.push(web, "1.2.0", 1)
+	s.rest()
+	open := s.repos[0].open()
+	if len(open) != 1 || open[0].release.Label() != "1.2.0" || len(s.repos[0].promotions) != 2 {
+		t.Errorf("%d promotions were begun, the open ones are %v; want 1.1.0, and 1.2.0 in its place", len(s.repos[0].promotions), open)
+	}
+}
+
 func TestTogetherWaitsForEver(t *testing.T) {
 	env := acceptance()
 	env.Together = true

@@ -259,8 +259,8 @@ func (p *planner) settled(env Environment, app App, targets []target, promotions
 	}
 	var since time.Time
 	for _, t := range targets {
-		if !t.moves {
-			continue
+		if !t.moves || proposed(promotions, t) {
+			continue // what is proposed already brings no news to wait with
 		}
 		if s := p.waitingSince(t, promotions); since.IsZero() || s.Before(since) {
 			since = s
@@ -274,13 +274,20 @@ func (p *planner) settled(env Environment, app App, targets []target, promotions
 		return false
 	}
 	until := since.Add(env.Settle)
-	if !p.w.Now.Before(until) {
+	if since.IsZero() || !p.w.Now.Before(until) {
 		return true
 	}
 	note.Say = fmt.Sprintf("settling: waits a little for the app's other images (%d of %d have news)", len(targets)-len(late), len(targets))
 	note.Until = until
 	p.note(note)
 	return false
+}
+
+// proposed tells whether some promotion has moved, or would move, the image to just what is wanted.
+func proposed(promotions []*Promotion, t target) bool {
+	return slices.ContainsFunc(promotions, func(pr *Promotion) bool {
+		return slices.ContainsFunc(pr.Release.Changes, func(c Change) bool { return c.Image == t.name && c.Digest == t.want.Digest })
+	})
 }
 
 // waitingSince is when the first push came that has not been part of any promotion yet, so that a stream of pushes does not put the end

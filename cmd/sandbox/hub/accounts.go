@@ -17,10 +17,11 @@ type account struct {
 	id       int64
 	login    string
 	kind     string
+	mail     string
 	password string // of a person, also their API token; empty: cannot sign in
 }
 
-func (a *account) email() string { return fmt.Sprintf("%d+%s@users.noreply.localhost", a.id, a.login) }
+func (a *account) email() string { return a.mail }
 
 // Person is somebody with an account.
 type Person struct {
@@ -60,10 +61,14 @@ func (h *Hub) AddPerson(login string) Person {
 	return Person{ID: a.id, Login: a.login, Token: a.password}
 }
 
-// AddMachine makes the account of another app, as one that tidies up branches: slug[bot].
+// AddMachine makes the account of another app, as one that tidies up branches: slug[bot]. In a GitLab it is a service account of
+// this name.
 func (h *Hub) AddMachine(slug string) (login string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.opts.GitLab != "" {
+		return h.accountLocked(slug, kindBot).login
+	}
 	return h.accountLocked(slug+"[bot]", kindBot).login
 }
 
@@ -74,6 +79,10 @@ func (h *Hub) accountLocked(login, kind string) *account {
 		return a
 	}
 	a := &account{id: h.idLocked(), login: login, kind: kind}
+	if a.mail = fmt.Sprintf("%d+%s@users.noreply.localhost", a.id, a.login); h.opts.GitLab != "" {
+		host, _, _ := strings.Cut(strings.TrimPrefix(h.base, "http://"), ":")
+		a.mail = fmt.Sprintf("%d-%s@users.noreply.%s", a.id, a.login, host)
+	}
 	if kind == kindUser {
 		a.password = "ghp_" + key + "-sandbox"
 	}

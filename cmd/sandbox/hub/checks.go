@@ -96,9 +96,13 @@ func (h *Hub) createCheckLocked(r *repo, app checkApp, by *account, in checkInpu
 }
 
 // ReportCheck reports a run of a check on a commit as another app does, by its slug: github-actions. State is queued, in_progress, or a
-// conclusion: success, failure, neutral, skipped …
+// conclusion: success, failure, neutral, skipped … In a GitLab it is a job, which is neutral where it failed and may.
 func (h *Hub) ReportCheck(fullName, app string, check Check, sha string) error {
 	return h.change(fullName, func(r *repo) error {
+		if r.gitLab {
+			h.reportJobLocked(r, h.accountLocked(app, kindBot), check, sha)
+			return nil
+		}
 		by := h.accountLocked(app+"[bot]", kindBot)
 		in := checkInput{Name: &check.Name, HeadSHA: &sha}
 		if check.DetailsURL != "" {
@@ -190,6 +194,9 @@ type commitStatus struct {
 	targetURL          string
 	creator            *account
 	at                 time.Time
+	allowed            bool   // it may fail
+	ref                string // of a GitLab: the branch, and the pipeline that shows the status
+	pipeline           int64
 }
 
 // Status is a commit status that somebody sets.
@@ -220,10 +227,14 @@ func (h *Hub) SetStatus(ctx context.Context, fullName, person string, status Sta
 }
 
 func (h *Hub) statusLocked(r *repo, by *account, in Status, commit *commitInfo) (*commitStatus, error) {
-	if !slices.Contains([]string{"error", "failure", "pending", "success"}, in.State) {
+	states := []string{"error", "failure", "pending", "success"}
+	if r.gitLab {
+		states = append(states, "running", "skipped")
+	}
+	if !slices.Contains(states, in.State) {
 		return nil, validation(fieldProblem{Resource: "Status", Code: "invalid", Field: "state"})
 	}
-	if len([]rune(in.Description)) > 140 {
+	if len([]rune(in.Description)) > 140 && !r.gitLab {
 		return nil, validation(fieldProblem{Resource: "Status", Code: "custom", Field: "description", Message: "description is too long (maximum is 140 characters)"})
 	}
 	if in.Context == "" {
@@ -233,6 +244,9 @@ func (h *Hub) statusLocked(r *repo, by *account, in Status, commit *commitInfo) 
 		id: h.idLocked(), sha: in.SHA, context: in.Context, state: in.State, description: in.Description, targetURL: in.TargetURL, creator: by, at: h.stamp(),
 	}
 	r.statuses[in.SHA] = append(r.statuses[in.SHA], status)
+	if r.gitLab {
+		h.placeLocked(r, status)
+	}
 	h.emitLocked(event{kind: statusEvent, repo: r, actor: by, status: status, commits: []*commitInfo{commit}})
 	h.checkedLocked(r)
 	return status, nil

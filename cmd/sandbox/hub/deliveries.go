@@ -58,7 +58,7 @@ type Delivery struct {
 func (h *Hub) SetWebhook(url, secret string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.webhook = webhookTarget{URL: url, Secret: secret}
+	h.webhook, h.health = webhookTarget{URL: url, Secret: secret}, hookHealth{}
 	h.emitLocked(event{kind: pingEvent, actor: h.bot})
 }
 
@@ -107,7 +107,7 @@ func (h *Hub) enqueueLocked(name string, ev event, body any) {
 	if h.opts.OnWebhook != nil {
 		h.opts.OnWebhook(Webhook{Event: name, Body: bytes.Clone(raw)})
 	}
-	if h.webhook.URL == "" {
+	if h.webhook.URL == "" || h.mutedLocked() {
 		return
 	}
 	d := &delivery{id: h.idLocked(), guid: newGUID(), event: name, action: ev.action, body: raw}
@@ -235,6 +235,7 @@ func (h *Hub) send(d *delivery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	d.took, d.code, d.answer = time.Since(begun), code, answer
+	h.health.wentLocked(err == nil && code < 300, h.now())
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || os.IsTimeout(err):
 		d.status, d.code = "timed out", http.StatusGatewayTimeout

@@ -118,7 +118,7 @@ func (h *Hub) deployStatusLocked(r *repo, d *deployment, status deploymentStatus
 	}
 	h.addStatusLocked(r, d, status)
 	added := d.statuses[len(d.statuses)-1]
-	if status.state == "success" && !d.production {
+	if status.state == "success" && !d.production && !r.gitLab {
 		for _, older := range r.deployments {
 			if older != d && older.id < d.id && older.environment == d.environment && older.state() == "success" {
 				h.addStatusLocked(r, older, deploymentStatus{state: "inactive", creator: status.creator})

@@ -17,6 +17,7 @@ const (
 	forbidden
 	unauthorized
 	invalid    // the request makes no sense in this state: 422
+	taken      // there is one already
 	stale      // the head is another commit: 409
 	notAllowed // cannot be merged: 405
 )
@@ -44,6 +45,15 @@ func (p *problem) Error() string {
 
 func refuse(kind problemKind, message string, details ...any) error {
 	return &problem{kind: kind, message: message, details: details}
+}
+
+// asTaken marks a refusal as one because there is such a thing already.
+func asTaken(err error) error {
+	var p *problem
+	if errors.As(err, &p) {
+		p.kind = taken
+	}
+	return err
 }
 
 func validation(details ...any) error { return refuse(invalid, "Validation Failed", details...) }

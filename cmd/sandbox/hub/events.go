@@ -1,5 +1,7 @@
 package hub
 
+import "net/http"
+
 // eventKind is what happened, in words that every face can translate.
 type eventKind string
 
@@ -21,6 +23,17 @@ const (
 	workflowRunEvent       eventKind = "workflow_run"
 	maxPushCommits                   = 20 // GitHub puts more into a push event; its first page of them is enough to look
 )
+
+// face is how one forge says things: its API, and its webhooks.
+type face interface {
+	http.Handler
+	// fail answers with the forge's status and body for a refusal.
+	fail(w http.ResponseWriter, err error)
+	// webhook turns an event into the forge's name and body for it; an empty name: nobody hears of it.
+	webhook(ev event) (name string, body obj)
+	// webhookHeader is what the forge sends with a delivery.
+	webhookHeader(d *delivery, secret string) http.Header
+}
 
 // event is one thing that happened. Which fields are set depends on the kind.
 type event struct {

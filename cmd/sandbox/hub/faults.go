@@ -24,7 +24,7 @@ type Faults struct {
 
 	LimitEvery  int           `json:"limitEvery,omitempty"`
 	LimitKind   string        `json:"limitKind,omitempty"`   // primary, or secondary by default
-	LimitStatus int           `json:"limitStatus,omitempty"` // 403 by default, or 429
+	LimitStatus int           `json:"limitStatus,omitempty"` // 403 by default, or 429; GitLab's is always 429
 	RetryAfter  time.Duration `json:"retryAfter,omitempty"`  // 0: without the header. A primary limit has its reset then, and never the header
 
 	// HourlyLimit, ContentPerMinute and ContentPerHour are enforced for each installation; 0: not.
@@ -61,6 +61,9 @@ func (h *Hub) SetFaults(f Faults) {
 	}
 	if f.LimitStatus == 0 {
 		f.LimitStatus = http.StatusForbidden
+		if h.opts.GitLab != "" {
+			f.LimitStatus = http.StatusTooManyRequests
+		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -127,7 +130,7 @@ type verdict struct {
 }
 
 func (h *Hub) judge(r *http.Request) verdict {
-	call := r.Method + " " + strings.TrimPrefix(r.URL.Path, "/api/v3")
+	call := r.Method + " " + strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, gitHubAPI), gitLabAPI)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f := &h.faults

@@ -41,7 +41,11 @@ func (h *Hub) serveGit(w http.ResponseWriter, r *http.Request) {
 	switch status {
 	case http.StatusOK:
 	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", `Basic realm="GitHub"`)
+		realm := "GitHub"
+		if h.opts.GitLab != "" {
+			realm = "GitLab"
+		}
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q", realm))
 		http.Error(w, "Invalid username or token. Password authentication is not supported for Git operations.", status)
 		return
 	case http.StatusForbidden:
@@ -145,6 +149,9 @@ func wholeBody(r *http.Request) (io.ReadCloser, int64, error) {
 // gitAccess finds the repository and tells whether the caller may read or push: 200, 401, 403 or 404.
 func (h *Hub) gitAccess(r *http.Request, fullName string, push bool) (*account, *repo, int) {
 	login, password, given := r.BasicAuth()
+	if h.opts.GitLab != "" {
+		login = "" // any user name does
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	target := h.repos[h.names[strings.ToLower(fullName)]]

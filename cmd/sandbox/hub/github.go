@@ -20,6 +20,9 @@ const (
 
 type obj = map[string]any
 
+// gitHubAPI is where a GitHub Enterprise Server has its REST API.
+const gitHubAPI = "/api/v3"
+
 // graphQLPath is where a GitHub Enterprise Server has its GraphQL API.
 const graphQLPath = "/api/graphql"
 
@@ -95,8 +98,8 @@ func (f *githubFace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	inner := r.Clone(r.Context())
-	inner.URL.Path = strings.TrimPrefix(r.URL.Path, "/api/v3")
-	inner.URL.RawPath = strings.TrimPrefix(r.URL.EscapedPath(), "/api/v3")
+	inner.URL.Path = strings.TrimPrefix(r.URL.Path, gitHubAPI)
+	inner.URL.RawPath = strings.TrimPrefix(r.URL.EscapedPath(), gitHubAPI)
 	if f.redirected(w, inner) {
 		return
 	}
@@ -378,7 +381,7 @@ func (f *githubFace) fail(w http.ResponseWriter, err error) {
 	}
 	statuses := map[problemKind]int{
 		notFound: http.StatusNotFound, forbidden: http.StatusForbidden, unauthorized: http.StatusUnauthorized,
-		invalid: http.StatusUnprocessableEntity, stale: http.StatusConflict, notAllowed: http.StatusMethodNotAllowed,
+		invalid: http.StatusUnprocessableEntity, taken: http.StatusUnprocessableEntity, stale: http.StatusConflict, notAllowed: http.StatusMethodNotAllowed,
 	}
 	status := statuses[p.kind]
 	docs := docsURL

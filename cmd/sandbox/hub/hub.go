@@ -41,6 +41,7 @@ type Options struct {
 	Without       []string         // permissions that the app was not given, as members
 	Excess        []string         // permissions to write that it was given, and does not need
 	Organization  bool             // webhooks are the organisation's own, of every repository; what comes in does so by personal tokens
+	GitLab        Tier             // it is a GitLab of this tier, with the webhooks of a group; empty: a GitHub
 	Pipeline      Pipeline         // what a merge to the default branch sets off; Render by default
 
 	// OnExchange is told of every call of the API with its answer, OnWebhook of every event that the app hears of; both may be nil.
@@ -60,7 +61,7 @@ type Hub struct {
 	server   *http.Server
 	served   chan error
 	hooks    *http.Client
-	face     *githubFace
+	face     face
 	ctx      context.Context // ends when the hub closes; requests and rollouts have contexts of their own
 	cancel   context.CancelFunc
 	owned    sync.WaitGroup // every goroutine the hub started
@@ -78,7 +79,9 @@ type Hub struct {
 	installations map[int64]*installation
 	tokens        map[string]*token
 	personal      map[string]*personalToken
+	revoked       map[string]bool // personal tokens that were ended
 	webhook       webhookTarget
+	health        hookHealth
 	outbox        []*delivery // waiting to be sent, in order
 	deliveries    []*delivery // everything ever sent, oldest first
 	faults        faultState
@@ -114,6 +117,7 @@ func Start(opts Options) (*Hub, error) {
 		installations: map[int64]*installation{},
 		tokens:        map[string]*token{},
 		personal:      map[string]*personalToken{},
+		revoked:       map[string]bool{},
 		limits:        map[string]*quota{},
 		webhook:       webhookTarget{URL: opts.WebhookURL, Secret: opts.WebhookSecret},
 		lastID:        1000,
@@ -123,6 +127,9 @@ func Start(opts Options) (*Hub, error) {
 	h.bot = h.accountLocked(opts.AppSlug+"[bot]", kindBot)
 	h.mu.Unlock()
 	h.face = newGitHubFace(h)
+	if opts.GitLab != "" {
+		h.face = newGitLabFace(h)
+	}
 	h.server = &http.Server{
 		Handler:           h.handler(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -149,6 +156,9 @@ func (o *Options) complete() error {
 		o.Addr = "127.0.0.1:0"
 	}
 	o.PathPrefix = strings.TrimRight(o.PathPrefix, "/")
+	if o.GitLab != "" {
+		o.Organization = true
+	}
 	if o.PathPrefix != "" && !strings.HasPrefix(o.PathPrefix, "/") {
 		o.PathPrefix = "/" + o.PathPrefix
 	}
@@ -180,8 +190,13 @@ func (o *Options) complete() error {
 // URL is the forge's address for people and git, without a slash at the end.
 func (h *Hub) URL() string { return h.base }
 
-// APIURL is the root of the REST API, as a GitHub Enterprise Server has it: …/api/v3.
-func (h *Hub) APIURL() string { return h.base + "/api/v3" }
+// APIURL is the root of the REST API: …/api/v3 of a GitHub Enterprise Server, …/api/v4 of a GitLab.
+func (h *Hub) APIURL() string {
+	if h.opts.GitLab != "" {
+		return h.base + gitLabAPI
+	}
+	return h.base + gitHubAPI
+}
 
 // AppID is the id of the bot's app.
 func (h *Hub) AppID() int64 { return h.opts.AppID }
@@ -225,8 +240,7 @@ func (h *Hub) Close() error {
 // handler joins git, the forge's API, the scripts' API and the pages.
 func (h *Hub) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/v3/", h.face)
-	mux.Handle(graphQLPath, h.face)
+	mux.Handle("/api/", h.face)
 	mux.Handle("/sandbox/", h.adminHandler())
 	mux.Handle("/", h.pagesHandler())
 	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -248,8 +262,13 @@ func (h *Hub) idLocked() int64 {
 	return h.lastID
 }
 
-// stamp is the time now with the precision that forges show: whole seconds, UTC.
-func (h *Hub) stamp() time.Time { return h.now().UTC().Truncate(time.Second) }
+// stamp is the time now with the precision that forges show, UTC: whole seconds of GitHub's, milliseconds of GitLab's.
+func (h *Hub) stamp() time.Time {
+	if h.opts.GitLab != "" {
+		return h.now().UTC().Truncate(time.Millisecond)
+	}
+	return h.now().UTC().Truncate(time.Second)
+}
 
 func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 

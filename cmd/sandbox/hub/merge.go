@@ -76,6 +76,9 @@ func (h *Hub) mergeState(ctx context.Context, p *pull) (mergeable *bool, state s
 
 // blockedLocked says what branch protection still demands; empty: nothing.
 func (h *Hub) blockedLocked(p *pull) string {
+	if p.repo.gitLab {
+		return h.gitLabBlockedLocked(p).why
+	}
 	protection := p.repo.protection
 	if protection == nil || p.base != p.repo.defaultBranch {
 		return ""
@@ -127,6 +130,9 @@ func (h *Hub) merge(ctx context.Context, r *repo, by *account, number int, in me
 	if err == nil {
 		err = h.mergeRefusedLocked(p, in)
 	}
+	if err == nil && !h.mayMergeLocked(p, by) {
+		err = refuse(forbidden, loginOf(by)+" may not merge into "+p.base)
+	}
 	if err == nil && r.queues(p.base) {
 		err = refuse(notAllowed, "Repository rule violations found\n\nChanges must be made through the merge queue")
 	}
@@ -136,7 +142,8 @@ func (h *Hub) merge(ctx context.Context, r *repo, by *account, number int, in me
 	}
 	base, head, branch := r.head(p.base), p.headSHA, p.base
 	headBranch, headTip := p.head, r.head(p.head)
-	if in.title == "" {
+	ownTitle := in.title == ""
+	if ownTitle {
 		in.title = fmt.Sprintf("Merge pull request #%d from %s/%s", p.number, r.owner.login, p.head)
 		if in.method == "squash" {
 			in.title = fmt.Sprintf("%s (#%d)", p.title, p.number)
@@ -144,6 +151,9 @@ func (h *Hub) merge(ctx context.Context, r *repo, by *account, number int, in me
 	}
 	if in.message == "" && in.method == "merge" {
 		in.message = p.title
+	}
+	if r.gitLab && ownTitle {
+		in.title, in.message = gitLabMergeMessage(p, in.method)
 	}
 	author := signature{Name: by.login, Email: by.email(), When: h.stamp()}
 	if in.method == "squash" {
@@ -158,8 +168,14 @@ func (h *Hub) merge(ctx context.Context, r *repo, by *account, number int, in me
 	if err != nil {
 		return "", fmt.Errorf("merge pull request %d of %s: %w", number, r.fullName(), err)
 	}
+	squashed := ""
+	if r.gitLab && in.method == "squash" {
+		if squashed, err = r.bare.git(ctx, "rev-parse", "--verify", "--quiet", sha+"^2"); err != nil {
+			squashed = sha
+		}
+	}
 	h.mu.Lock()
-	p.merging = true
+	p.merging, p.squashed = true, strings.TrimSpace(squashed)
 	h.mu.Unlock()
 	err = h.moveRefs(ctx, r, by, refChange{Name: "refs/heads/" + branch, Before: base, After: sha})
 	h.mu.Lock()
@@ -201,9 +217,18 @@ func (h *Hub) mergeRefusedLocked(p *pull, in mergeRequest) error {
 // writeMerge makes the commit that base is to have.
 func (h *Hub) writeMerge(ctx context.Context, r *repo, base, head string, author signature, in mergeRequest) (string, error) {
 	committer := signature{Name: "GitHub", Email: "noreply@localhost", When: author.When}
+	if r.gitLab {
+		committer = author
+	}
 	message := in.title + "\n"
 	if in.message != "" {
 		message += "\n" + strings.TrimRight(in.message, "\n") + "\n"
+	}
+	if in.method == "rebase" && r.gitLab { // a fast-forward: whatever is not rebased yet is refused
+		if r.bare.mergeBase(ctx, base, head) != base {
+			return "", errConflict
+		}
+		return head, nil
 	}
 	if in.method == "rebase" {
 		return r.bare.rebase(ctx, base, head, committer)
@@ -214,6 +239,13 @@ func (h *Hub) writeMerge(ctx context.Context, r *repo, base, head string, author
 	}
 	if answer.conflict {
 		return "", errConflict
+	}
+	if in.method == "squash" && r.gitLab && r.allows("merge") { // the squashed commit is merged then
+		squashed, err := r.bare.commit(ctx, head+"^{tree}", []string{r.bare.mergeBase(ctx, base, head)}, author, committer, message)
+		if err != nil {
+			return "", err
+		}
+		return r.bare.commit(ctx, answer.tree, []string{base, squashed}, author, committer, message)
 	}
 	parents := []string{base, head}
 	if in.method == "squash" {

@@ -43,6 +43,8 @@ type pull struct {
 	comments    []*comment
 	reviews     []*review
 	timeline    []note
+	versions    []pullVersion
+	squashed    string     // the commit that its own were squashed into
 	past        []pastPull // for list reads that lag
 	forked      string     // where head left base; empty: not looked up since the last push
 	stats       *pullStats // nil: not counted since the last push
@@ -52,6 +54,13 @@ type pull struct {
 type pastPull struct {
 	at   time.Time
 	pull pull
+}
+
+// pullVersion is a state of a pull request's branch that could be reviewed.
+type pullVersion struct {
+	id         int64
+	head, base string // base is where the base branch was
+	at         time.Time
 }
 
 type pullStats struct{ commits, additions, deletions, files int }
@@ -70,9 +79,16 @@ type note struct {
 	At   time.Time
 	Who  string
 	Text string
+	id   int64
+	by   *account
 }
 
-func (p *pull) headRef() string { return fmt.Sprintf("refs/pull/%d/head", p.number) }
+func (p *pull) headRef() string {
+	if p.repo.gitLab {
+		return fmt.Sprintf("refs/merge-requests/%d/head", p.number)
+	}
+	return fmt.Sprintf("refs/pull/%d/head", p.number)
+}
 
 // Pull is a pull request as it is now.
 type Pull struct {
@@ -190,7 +206,7 @@ func (h *Hub) openPull(ctx context.Context, r *repo, by *account, in NewPull) (*
 	if err != nil {
 		return nil, err
 	}
-	if ahead == 0 {
+	if ahead == 0 && !r.gitLab { // GitLab opens it all the same
 		return nil, validation(fieldProblem{Resource: "PullRequest", Code: "custom", Message: fmt.Sprintf("No commits between %s and %s", in.Base, in.Head)})
 	}
 	h.mu.Lock()
@@ -203,6 +219,7 @@ func (h *Hub) openPull(ctx context.Context, r *repo, by *account, in NewPull) (*
 		p.forked = baseSHA
 	}
 	r.pulls = append(r.pulls, p)
+	h.versionLocked(p)
 	h.noteLocked(p, by, "opened this")
 	h.touchLocked(p)
 	h.emitLocked(event{kind: pullEvent, action: "opened", repo: r, actor: by, pull: p})
@@ -222,10 +239,10 @@ func (r *repo) checkNewPull(in NewPull, headSHA, baseSHA string) error {
 	}
 	for _, p := range r.pulls {
 		if p.state == pullOpen && p.head == in.Head && p.base == in.Base {
-			return validation(fieldProblem{
+			return asTaken(validation(fieldProblem{
 				Resource: "PullRequest", Code: "custom",
 				Message: fmt.Sprintf("A pull request already exists for %s:%s.", r.owner.login, in.Head),
-			})
+			}))
 		}
 	}
 	return nil
@@ -235,6 +252,7 @@ func (r *repo) checkNewPull(in NewPull, headSHA, baseSHA string) error {
 type pullEdit struct {
 	title, body, base *string
 	state             *pullState
+	draft             *bool
 }
 
 // editPull changes title, body, base or state.
@@ -292,6 +310,10 @@ func (h *Hub) reword(p *pull, edit pullEdit) (map[string]any, error) {
 		changes["title"] = map[string]any{"from": p.title}
 		p.title = *edit.title
 	}
+	if edit.draft != nil && *edit.draft != p.draft {
+		changes["draft"] = map[string]any{"from": p.draft}
+		p.draft = *edit.draft
+	}
 	if edit.body != nil && *edit.body != p.body {
 		changes["body"] = map[string]any{"from": p.body}
 		p.body = *edit.body
@@ -329,7 +351,7 @@ func (h *Hub) reopenLocked(ctx context.Context, p *pull, by *account) error {
 	}
 	for _, other := range r.pulls {
 		if other != p && other.state == pullOpen && other.head == p.head && other.base == p.base {
-			return refused(fmt.Sprintf("There is already an open pull request from %s:%s to %s:%s.", r.owner.login, p.head, r.owner.login, p.base))
+			return asTaken(refused(fmt.Sprintf("There is already an open pull request from %s:%s to %s:%s.", r.owner.login, p.head, r.owner.login, p.base)))
 		}
 	}
 	if head != p.headSHA {
@@ -339,10 +361,11 @@ func (h *Hub) reopenLocked(ctx context.Context, p *pull, by *account) error {
 		if err != nil {
 			return err
 		}
-		if behind > 0 {
+		if behind > 0 && !r.gitLab {
 			return refused(fmt.Sprintf("The %s branch was force-pushed or recreated.", p.head))
 		}
 		p.headSHA, p.forked, p.stats = head, "", nil
+		h.versionLocked(p)
 	}
 	p.state, p.closedAt, p.closedBy = pullOpen, time.Time{}, nil
 	h.noteLocked(p, by, "reopened this")
@@ -467,5 +490,10 @@ func (h *Hub) asOfLocked(p *pull) *pull {
 }
 
 func (h *Hub) noteLocked(p *pull, by *account, text string) {
-	p.timeline = append(p.timeline, note{At: h.stamp(), Who: loginOf(by), Text: text})
+	p.timeline = append(p.timeline, note{At: h.stamp(), Who: loginOf(by), Text: text, id: h.idLocked(), by: by})
+}
+
+// versionLocked remembers what a pull request's head and base are now.
+func (h *Hub) versionLocked(p *pull) {
+	p.versions = append(p.versions, pullVersion{id: h.idLocked(), head: p.headSHA, base: p.repo.head(p.base), at: h.stamp()})
 }

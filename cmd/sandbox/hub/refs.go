@@ -169,6 +169,7 @@ func (h *Hub) followHeadLocked(r *repo, by *account, branch string, c refChange)
 		before := p.headSHA
 		p.headSHA, p.baseSHA = c.After, r.head(p.base)
 		p.forked, p.stats = "", nil
+		h.versionLocked(p)
 		if r.protection != nil && r.protection.DismissStale {
 			h.dismissStaleLocked(p, by)
 		}

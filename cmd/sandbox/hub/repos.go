@@ -17,6 +17,7 @@ type repo struct {
 	bare bare
 
 	// Everything below is guarded by Hub.mu.
+	gitLab        bool // as the hub is
 	id            int64
 	owner         *account
 	name          string
@@ -45,6 +46,8 @@ type repo struct {
 	deadGroups    []refChange            // branches of merge groups that have yet to be deleted
 	activity      []activity             // pushes, oldest first
 	mergeable     map[string]mergeAnswer // base and head commits → what git said
+	outside       []*outsidePipeline     // of a GitLab: where statuses are that no pipeline of its own reported
+	statusChecks  []*statusCheck         // of a GitLab
 }
 
 func (r *repo) fullName() string { return r.owner.login + "/" + r.name }
@@ -75,6 +78,8 @@ type Protection struct {
 	DismissStale bool // a push takes approvals away
 	MergeQueue   bool // what is merged goes through a queue
 	Bypassed     bool // the app may bypass it, says the API; it does not try
+	// MergeBy is who may merge, in a GitLab: Write by default, or Admin: its maintainers only.
+	MergeBy Permission
 }
 
 // RequiredCheck is a check or status that must be green.
@@ -127,7 +132,7 @@ func (h *Hub) CreateRepo(ctx context.Context, fullName string, opts RepoOptions)
 	}
 	now := h.stamp()
 	r := &repo{
-		id: h.idLocked(), name: name, defaultBranch: opts.DefaultBranch, private: !opts.Public,
+		gitLab: h.opts.GitLab != "", id: h.idLocked(), name: name, defaultBranch: opts.DefaultBranch, private: !opts.Public,
 		createdAt: now, pushedAt: now, methods: opts.MergeMethods, deleteOnMerge: opts.DeleteOnMerge,
 		protection: opts.Protection, environments: opts.Environments,
 		people: map[int64]Permission{}, refs: map[string]string{}, labels: map[string]bool{},

@@ -62,7 +62,7 @@ func (h *Hub) reviewLocked(p *pull, by *account, state reviewState, body, commit
 		return nil, unprocessable("Can not request changes on your own pull request")
 	case p.merged || p.state == pullClosed && state != reviewCommented:
 		return nil, unprocessable("Can not review a closed pull request")
-	case state != reviewApproved && body == "":
+	case state != reviewApproved && body == "" && (!p.repo.gitLab || state == reviewCommented):
 		return nil, unprocessable("Body is required")
 	case state != reviewApproved && state != reviewChanges && state != reviewCommented:
 		return nil, unprocessable("Variable $event of type PullRequestReviewEvent was provided invalid value")

@@ -16,11 +16,13 @@ type personalToken struct {
 	permissions map[string]string // of a fine-grained one; nil: classic
 	repos       map[int64]bool    // of a fine-grained one; nil: all that its owner reaches
 	expires     time.Time         // zero: never
+	id          int64
+	createdAt   time.Time
 }
 
 // NewToken is what a personal token may do. Without permissions it is a classic one.
 type NewToken struct {
-	Scopes       []string          // repo by default
+	Scopes       []string          // repo by default, api in a GitLab
 	Permissions  map[string]string // contents: write, and the like; metadata: read is always there
 	Repositories []string          // full names; none: all that the person reaches
 	Expires      time.Time
@@ -31,8 +33,15 @@ type NewToken struct {
 func (h *Hub) AddToken(login string, in NewToken) (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := &personalToken{owner: h.accountLocked(login, kindUser), scopes: in.Scopes, permissions: in.Permissions, expires: in.Expires}
-	if t.permissions == nil {
+	t := &personalToken{
+		owner: h.accountLocked(login, kindUser), scopes: in.Scopes, permissions: in.Permissions, expires: in.Expires, id: h.idLocked(), createdAt: h.stamp(),
+	}
+	if h.opts.GitLab != "" {
+		t.text = "glpat-" + randomText(20)
+		if t.scopes == nil {
+			t.scopes = []string{apiScope}
+		}
+	} else if t.permissions == nil {
 		t.text = "ghp_" + randomText(36)
 		if t.scopes == nil {
 			t.scopes = []string{"repo"}
@@ -62,6 +71,7 @@ func (h *Hub) RevokeToken(text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.personal, text)
+	h.revoked[text] = true
 }
 
 // personalLocked finds the personal token that a text is; nil: none, or one that has expired. What people have from the beginning is a
@@ -75,7 +85,7 @@ func (h *Hub) personalLocked(login, text string) *personalToken {
 			continue
 		}
 		if subtle.ConstantTimeCompare([]byte(a.password), []byte(text)) == 1 {
-			return &personalToken{text: text, owner: a, scopes: []string{"repo"}}
+			return &personalToken{text: text, owner: a, scopes: []string{"repo", apiScope}}
 		}
 	}
 	return nil
@@ -84,7 +94,7 @@ func (h *Hub) personalLocked(login, text string) *personalToken {
 // sees tells whether a token shows a repository which its owner may read.
 func (t *personalToken) sees(r *repo) bool {
 	if t.permissions == nil {
-		return !r.private || slices.Contains(t.scopes, "repo")
+		return !r.private || slices.Contains(t.scopes, "repo") || slices.Contains(t.scopes, apiScope)
 	}
 	return t.repos == nil || t.repos[r.id] || !r.private
 }
@@ -92,7 +102,7 @@ func (t *personalToken) sees(r *repo) bool {
 // may tells whether a token has a permission at a level.
 func (t *personalToken) may(r *repo, permission, level string) bool {
 	if t.permissions == nil {
-		return slices.Contains(t.scopes, "repo")
+		return slices.Contains(t.scopes, "repo") || slices.Contains(t.scopes, apiScope)
 	}
 	have := t.permissions[permission]
 	if permission == "metadata" {

@@ -100,6 +100,9 @@ func (nowhere) RoundTrip(*http.Request) (*http.Response, error) {
 
 // Every body that a registry is known to send, as it is answered, and as it is answered when it comes again.
 func TestKnownBodies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not with -short: hundreds of databases, one after the other")
+	}
 	var got strings.Builder
 	for _, b := range samples(t) {
 		s := newScene(t, func(o *hook.Options) { o.Endpoints = trusting(t) })

@@ -247,11 +247,20 @@ func (w *world) revive() {
 	w.hear()
 }
 
+// stride is how many moments lie between two at which the bot dies. Under the race detector, which is slow, not every moment is tried: the
+// same code runs side by side in all of them.
+func stride() int {
+	if testing.Short() {
+		return 5
+	}
+	return 1
+}
+
 func TestWheneverTheBotDiesTheNextOneGoesOn(t *testing.T) {
 	for _, s := range scenes() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			for n := 1; ; n++ {
+			for n := 1; ; n += stride() {
 				where := ""
 				t.Run(fmt.Sprint(n), func(t *testing.T) {
 					w := newWorld(sequential{t})
@@ -278,7 +287,7 @@ func TestWheneverTheBotDiesTheNextOneGoesOn(t *testing.T) {
 // A crash must not keep from production that acceptance runs a release: nothing else would tell it before the next poll.
 func TestWheneverTheBotDiesWhatComesAfterHears(t *testing.T) {
 	t.Parallel()
-	for n := 1; ; n++ {
+	for n := 1; ; n += stride() {
 		where := ""
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			w := newWorld(sequential{t})
@@ -305,7 +314,7 @@ type sequential struct{ tester }
 // A merge while the forge shows a red gate is against the gate, also where the bot died before it could write down what it showed.
 func TestWheneverTheBotDiesAMergeAgainstTheGateIsKnown(t *testing.T) {
 	t.Parallel()
-	for n := 1; ; n++ {
+	for n := 1; ; n += stride() {
 		where := ""
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			w := newWorld(sequential{t})

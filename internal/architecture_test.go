@@ -71,7 +71,7 @@ var rows = map[string]row{
 	"internal/kustomize":       {imports: []string{"internal/image"}},
 	"internal/render":          {},
 	"internal/forge":           {},
-	"internal/forge/github":    {imports: []string{"internal/forge"}, tests: []string{"internal/forge/forgetest"}},
+	"internal/forge/github":    {imports: []string{"internal/forge", "internal/forge/wire"}, tests: []string{"internal/forge/forgetest"}},
 	"internal/forge/gitlab":    {imports: []string{"internal/forge", "internal/forge/wire"}, tests: []string{"internal/forge/forgetest"}},
 	"internal/forge/wire":      {imports: []string{"internal/forge"}},
 	"internal/forge/forgetest": {imports: []string{"internal/forge"}, tests: []string{"internal/forge/governor", "internal/store"}},

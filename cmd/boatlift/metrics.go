@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/boatlift/boatlift/internal/forge/github"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 	"github.com/boatlift/boatlift/internal/promotion"
 	"github.com/boatlift/boatlift/internal/store"
 )
@@ -66,8 +66,8 @@ func (m *metrics) turned(result string, took time.Duration) {
 }
 
 // requested tells of the requests to one forge.
-func (m *metrics) requested(forgeName string) func(github.Request) {
-	return func(r github.Request) {
+func (m *metrics) requested(forgeName string) func(wire.Request) {
+	return func(r wire.Request) {
 		installation := strconv.FormatInt(r.Installation, 10)
 		m.requests.WithLabelValues(forgeName, installation, r.Method, strconv.Itoa(r.Status)).Inc()
 		if r.Remaining >= 0 && r.Resource != "" {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/boatlift/boatlift/internal/config"
 	"github.com/boatlift/boatlift/internal/forge"
-	"github.com/boatlift/boatlift/internal/forge/github"
 	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/registry"
 )
@@ -280,7 +279,7 @@ func hintOf(err error, otherwise string) string {
 
 func (o *online) forge(ctx context.Context, f config.Forge) error {
 	o.begin("forge " + f.Name)
-	hub, err := makeForge(f, func(github.Request) {}, slog.New(slog.DiscardHandler))
+	hub, err := makeForge(f, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,9 @@ import (
 	"github.com/boatlift/boatlift/internal/dashboard"
 	"github.com/boatlift/boatlift/internal/forge"
 	"github.com/boatlift/boatlift/internal/forge/github"
+	"github.com/boatlift/boatlift/internal/forge/gitlab"
 	"github.com/boatlift/boatlift/internal/forge/governor"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 	"github.com/boatlift/boatlift/internal/gitrepo"
 	"github.com/boatlift/boatlift/internal/hook"
 	"github.com/boatlift/boatlift/internal/polling"
@@ -234,8 +236,28 @@ func makeForges(bot config.Bot, db *store.Store, count *metrics, log *slog.Logge
 	return forges, webhooks, keys, nil
 }
 
-// makeForge makes the adapter of a forge. It sends nothing yet.
-func makeForge(f config.Forge, observe func(github.Request), log *slog.Logger) (*github.Forge, error) {
+// adapter is what speaks to a forge.
+type adapter interface {
+	forge.Forge
+	forge.Webhook
+}
+
+// makeForge makes the adapter of a forge. It sends nothing yet. Who observes may be nil.
+func makeForge(f config.Forge, observe func(wire.Request), log *slog.Logger) (adapter, error) {
+	hub, err := makeAdapter(f, observe, log)
+	if err != nil {
+		return nil, fmt.Errorf("forge %s: %w", f.Name, err)
+	}
+	return hub, nil
+}
+
+func makeAdapter(f config.Forge, observe func(wire.Request), log *slog.Logger) (adapter, error) {
+	if f.Type == config.GitLab {
+		return gitlab.New(gitlab.Options{
+			Token: f.Token.Reveal, Only: f.Repositories, WebhookSecrets: f.WebhookSecrets.Reveal, SigningTokens: f.SigningTokens.Reveal,
+			BaseURL: f.URL, Logger: log, Name: f.Name, Observe: observe,
+		})
+	}
 	options := github.Options{
 		AppID: f.AppID, WebhookSecrets: f.WebhookSecrets.Reveal, BaseURL: f.URL, Logger: log, Name: f.Name, Observe: observe, Only: f.Repositories,
 	}
@@ -244,11 +266,7 @@ func makeForge(f config.Forge, observe func(github.Request), log *slog.Logger) (
 	} else {
 		options.Token = f.Token.Reveal
 	}
-	hub, err := github.New(options)
-	if err != nil {
-		return nil, fmt.Errorf("forge %s: %w", f.Name, err)
-	}
-	return hub, nil
+	return github.New(options)
 }
 
 // markerKey is the key that signs markers. It follows from the forge's own secret that is changed least often, so that it outlives the data

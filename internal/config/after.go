@@ -9,7 +9,8 @@ import (
 	"github.com/boatlift/boatlift/internal/promotion"
 )
 
-var repoPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?/[A-Za-z0-9._-]+$`)
+// repoPattern is a repository's full name: owner/name, or at GitLab group/subgroup/name.
+var repoPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?(/[A-Za-z0-9._-]+)+$`)
 
 const afterRight = "write owner/name:environment, as acme/infra-acceptance:acceptance, or the name of an environment of this file"
 

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"io/fs"
@@ -31,7 +32,7 @@ func environ(t testing.TB) Environ {
 		"NIGHTLY_TOKEN": "a-third-token-of-some-length", "THIRD_TOKEN": "a-third-token-of-some-length", "FOURTH_TOKEN": "a-fourth-token-of-some-length",
 	}
 	files := map[string]string{
-		"app.pem": string(private), "public.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), "webhook-secret": "webhook file\n\n",
+		"app.pem": string(private), "public.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), "webhook-secret": "webhook file\n\n", "signing-token": "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32)),
 		"/etc/boatlift/registry": "registry file", "registry-token": "token\r\n", "other-token": "another-token-of-some-length", "/etc/empty": "\n", "huge": strings.Repeat("x", maxSecret+1),
 	}
 	return Environ{
@@ -94,6 +95,9 @@ func botText(bot Bot) string {
 		key, _, _ := strings.Cut(string(f.PrivateKey.Reveal()), "\n")
 		fmt.Fprintf(&b, "forge %s of type %s at %q\n", f.Name, f.Type, f.URL)
 		fmt.Fprintf(&b, "  app %d, key %s, token %q for %q, secrets %q\n", f.AppID, key, f.Token.Reveal(), f.Repositories, f.WebhookSecrets.Reveal())
+		if len(f.SigningTokens) > 0 {
+			fmt.Fprintf(&b, "  signing tokens %q\n", f.SigningTokens.Reveal())
+		}
 	}
 	for _, token := range bot.Tokens {
 		fmt.Fprintf(&b, "token %s may %s with %q %v %v\n", token.Name, token.Role, token.Token.Reveal(), token.Push, token.Certify)

@@ -76,13 +76,14 @@ type credentialsEntry struct {
 type forgeEntry struct {
 	object
 	Name          text          `json:"name" eg:"name: github" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Its webhook is /hooks/NAME. Unique among registries and forges."`
-	Type          text          `json:"type" eg:"type: github" jsonschema_description:"What the forge is."`
+	Type          text          `json:"type" eg:"type: github" jsonschema:"enum=github,enum=gitlab" jsonschema_description:"What the forge is."`
 	AppID         number        `json:"appID,omitempty" eg:"appID: 12345" jsonschema:"minimum=1" jsonschema_description:"The number of the GitHub App, from its settings."`
 	PrivateKey    secretSource  `json:"privateKey,omitempty" eg:"privateKey: file:/etc/boatlift/app.pem" jsonschema_description:"The App's private key (PEM): env:NAME or file:/path."`
-	Token         secretSource  `json:"token,omitempty" eg:"token: env:GITHUB_TOKEN" jsonschema_description:"A personal access token, instead of appID and privateKey: env:NAME or file:/path. The gate then is a commit status."`
-	Repositories  []text        `json:"repositories,omitempty" eg:"repositories: [acme/infra-production, acme-sandbox/*]" jsonschema:"minItems=1" jsonschema_description:"Narrows what the token reaches: owner/name or owner/*. Default: all that its account may write to."`
+	Token         secretSource  `json:"token,omitempty" eg:"token: env:GITHUB_TOKEN" jsonschema_description:"GitHub: a personal access token, instead of appID and privateKey. GitLab: an access token of a project, a group, a service account or a person. env:NAME or file:/path. The gate then is a commit status."`
+	Repositories  []text        `json:"repositories,omitempty" eg:"repositories: [acme/infra-production, acme-sandbox/*]" jsonschema:"minItems=1" jsonschema_description:"Narrows what the token reaches: owner/name or owner/*, at GitLab group/subgroup/name or group/* too. Default: all that its account may write to."`
 	WebhookSecret secretSources `json:"webhookSecret" eg:"webhookSecret: env:WEBHOOK_SECRET" jsonschema_description:"The secret of the webhook: env:NAME or file:/path; or a list of such, while one is changed."`
-	URL           text          `json:"url,omitempty" eg:"url: https://github.acme.io/api/v3" jsonschema_description:"The root of the API: https://HOST/api/v3 of a GitHub Enterprise Server, https://api.SUBDOMAIN.ghe.com. Default: github.com."`
+	SigningToken  secretSources `json:"webhookSigningToken,omitempty" eg:"webhookSigningToken: env:WEBHOOK_SIGNING_TOKEN" jsonschema_description:"GitLab only: the signing token of the webhook, which then has to be signed: env:NAME or file:/path; or a list of such, while one is changed."`
+	URL           text          `json:"url,omitempty" eg:"url: https://github.acme.io/api/v3" jsonschema_description:"The root of the API: https://HOST/api/v3 of a GitHub Enterprise Server, https://api.SUBDOMAIN.ghe.com, https://HOST of a GitLab. Default: github.com or gitlab.com."`
 	Commits       text          `json:"commits,omitempty" eg:"commits: pushed" jsonschema:"enum=pushed,enum=verified,default=pushed" jsonschema_description:"How commits are made: pushed with git, or verified, made through the forge's API so that it signs them."`
 	SigningKey    secretSource  `json:"signingKey,omitempty" eg:"signingKey: file:/etc/boatlift/signing-key" jsonschema_description:"A private key, SSH or armored OpenPGP, with which pushed commits are signed: env:NAME or file:/path."`
 	Passphrase    secretSource  `json:"passphrase,omitempty" eg:"passphrase: env:SIGNING_PASSPHRASE" jsonschema_description:"The signing key's passphrase: env:NAME or file:/path."`

@@ -185,14 +185,13 @@ func (tags) JSONSchemaExtend(s *jsonschema.Schema) {
 
 // JSONSchemaExtend adds what no tag of a field can say.
 func (forgeEntry) JSONSchemaExtend(s *jsonschema.Schema) {
-	if kind, ok := s.Properties.Get("type"); ok {
-		kind.Const = github
-	}
 	if repositories, ok := s.Properties.Get("repositories"); ok {
-		repositories.Items.Pattern = repositoryPattern.String()
+		repositories.Items.Pattern = projectPattern.String()
 	}
 	app, token := []string{"appID", "privateKey"}, []string{"token"}
 	exactlyOne(s, app, token)
+	s.OneOf[0].Properties = jsonschema.NewProperties()
+	s.OneOf[0].Properties.Set("type", &jsonschema.Schema{Const: GitHub})
 	s.OneOf[1].Properties = jsonschema.NewProperties()
 	for _, key := range app {
 		s.OneOf[1].Properties.Set(key, &jsonschema.Schema{Not: &jsonschema.Schema{}})

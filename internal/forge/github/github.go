@@ -13,6 +13,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // Secret gives a secret as it is now. It is asked whenever the secret is used, so that one that is changed is followed without a restart.
@@ -39,7 +40,7 @@ type Options struct {
 	Logger    *slog.Logger     // left out: silent
 	Name      string           // the connection's name in the configuration, for logs; left out: github
 	// Observe is told of every request that is sent, for metrics; may be nil. It is called concurrently.
-	Observe func(Request)
+	Observe func(wire.Request)
 }
 
 // Forge is one GitHub App, or one account by its token, at one GitHub. See the package's documentation.
@@ -51,7 +52,7 @@ type Forge struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	base    http.RoundTripper
-	tell    func(Request)
+	tell    func(wire.Request)
 	entry   entry
 
 	mu            sync.Mutex

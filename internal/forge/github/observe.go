@@ -3,28 +3,21 @@ package github
 import (
 	"net/http"
 	"strconv"
-)
 
-// Request is what metrics are made of: one request that was sent, and what came back.
-type Request struct {
-	Installation int64 // 0: as the App itself
-	Method       string
-	Status       int    // 0: no answer came
-	Resource     string // of the limit that was drawn upon: core, graphql, …; empty where GitHub does not say
-	Remaining    int    // requests left in this window; -1 where GitHub does not say
-}
+	"github.com/boatlift/boatlift/internal/forge/wire"
+)
 
 // observed tells of every request that is sent for one installation.
 type observed struct {
 	next         http.RoundTripper
 	installation int64
-	tell         func(Request)
+	tell         func(wire.Request)
 }
 
 // RoundTrip implements http.RoundTripper.
 func (o *observed) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := o.next.RoundTrip(request)
-	r := Request{Installation: o.installation, Method: request.Method, Remaining: -1}
+	r := wire.Request{Installation: o.installation, Method: request.Method, Remaining: -1}
 	if err == nil {
 		r.Status, r.Resource = response.StatusCode, response.Header.Get("X-Ratelimit-Resource")
 		if n, err := strconv.Atoi(response.Header.Get("X-Ratelimit-Remaining")); err == nil && n >= 0 {

@@ -5,13 +5,15 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 func TestEveryRequestIsToldWithWhatRemains(t *testing.T) {
 	var mu sync.Mutex
-	var told []Request
+	var told []wire.Request
 	f := newFake(t, func(o *Options) {
-		o.Observe = func(r Request) {
+		o.Observe = func(r wire.Request) {
 			mu.Lock()
 			defer mu.Unlock()
 			told = append(told, r)
@@ -27,7 +29,7 @@ func TestEveryRequestIsToldWithWhatRemains(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if !slices.ContainsFunc(told, func(r Request) bool {
+	if !slices.ContainsFunc(told, func(r wire.Request) bool {
 		return r.Installation != 0 && r.Method == http.MethodGet && r.Status == 200 && r.Resource == "core" && r.Remaining == 4321
 	}) {
 		t.Errorf("told %+v, want the request of an installation with 4321 left", told)

@@ -41,7 +41,7 @@ type Options struct {
 	Logger    *slog.Logger     // left out: silent
 	Name      string           // the connection's name in the configuration, for logs; left out: gitlab
 	// Observe is told of every request that is sent, for metrics; may be nil. It is called concurrently.
-	Observe func(Request)
+	Observe func(wire.Request)
 }
 
 // Forge is one account at one GitLab, by its token. See the package's documentation.
@@ -55,7 +55,7 @@ type Forge struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	base    http.RoundTripper
-	tell    func(Request)
+	tell    func(wire.Request)
 	limits  *wire.Limits
 	api     *gl.Client
 

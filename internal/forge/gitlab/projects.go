@@ -15,7 +15,9 @@ import (
 )
 
 // pathPattern is the full path of a project or a group: acme/platform/infra. It becomes part of addresses.
-var pathPattern = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}(/[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}){0,20}$`)
+var pathPattern = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*$`)
+
+const maxPath = 1000 // of 20 groups in each other, and more than anybody types
 
 func isPath(path string) bool {
 	for part := range strings.SplitSeq(path, "/") {
@@ -23,7 +25,7 @@ func isPath(path string) bool {
 			return false
 		}
 	}
-	return pathPattern.MatchString(path)
+	return len(path) <= maxPath && pathPattern.MatchString(path)
 }
 
 // Repositories implements forge.Repositories. They are the projects of which the token's account is a member, itself or through a group, with

@@ -133,18 +133,11 @@ func words(v any) []string {
 	return nil
 }
 
-// Request is what metrics are made of: one request that was sent, and what came back.
-type Request struct {
-	Method    string
-	Status    int // 0: no answer came
-	Remaining int // requests left in this minute; -1 where GitLab does not say
-}
-
 func (f *Forge) observe(request *http.Request, response *http.Response) {
 	if f.tell == nil {
 		return
 	}
-	r := Request{Method: request.Method, Remaining: -1}
+	r := wire.Request{Method: request.Method, Resource: "core", Remaining: -1}
 	if response != nil {
 		r.Status = response.StatusCode
 		if n, err := strconv.Atoi(response.Header.Get("RateLimit-Remaining")); err == nil && n >= 0 {

@@ -65,20 +65,9 @@ func (b *builder) commit(u BranchUpdate) (oid, error) {
 	if err != nil {
 		return oid{}, &UpdateError{u.Branch, "its parent: " + err.Error()}
 	}
-	root, err := plant(u.Files)
-	if err != nil {
-		return oid{}, err
-	}
-	base, lacking, err := b.walk.rootTree(parent, 0)
-	if err == nil && lacking != nil {
-		err = &MissingObjectError{b.walk.r.repo.address().Host, u.Parent}
-	}
-	if err != nil {
-		return oid{}, err
-	}
 	// Objects are kept only when the whole commit is made, so that a refused update leaves nothing in the pack.
 	draft := &builder{walk: b.walk, have: maps.Clone(b.have)}
-	tree, err := draft.directory(u.Parent, "", base, true, root)
+	tree, base, err := draft.tree(parent, u.Files)
 	if err != nil {
 		return oid{}, err
 	}
@@ -101,6 +90,23 @@ func (b *builder) commit(u BranchUpdate) (oid, error) {
 	}
 	b.walk.made(draft.objects)
 	return id, nil
+}
+
+// tree makes the tree of a commit anew with some files changed. The walk has made their paths known.
+func (b *builder) tree(commit oid, files map[string][]byte) (made, base oid, err error) {
+	root, err := plant(files)
+	if err != nil {
+		return made, base, err
+	}
+	base, lacking, err := b.walk.rootTree(commit, 0)
+	if err == nil && lacking != nil {
+		err = &MissingObjectError{b.walk.r.repo.address().Host, commit.hash()}
+	}
+	if err != nil {
+		return made, base, err
+	}
+	made, err = b.directory(commit.hash(), "", base, true, root)
+	return made, base, err
 }
 
 // directory writes the files of a node into a directory, which may be new, and returns its tree.

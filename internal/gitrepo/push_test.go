@@ -37,6 +37,35 @@ func TestPushIsDeterministicAndRepeatable(t *testing.T) {
 	}
 }
 
+func TestEditedNamesTheTreeThatAPushMakes(t *testing.T) {
+	b := newBackend(t)
+	rp := b.repo("r", allFilters, apps(3))
+	main := rp.head("main")
+	remote := newTestClient(t, Options{}).Remote(rp.url, nil)
+	u := update("boatlift/x", "", main, map[string]string{overlay(1, "prod"): kustomization(1, "2"), "new/file.yaml": "new\n"})
+	tree, err := remote.Tree(t.Context(), main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := tree.Edited(t.Context(), u.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rp.exists("boatlift/x") {
+		t.Error("naming a tree pushed it")
+	}
+	made := rp.mustPush(remote, u)[0]
+	if want := rp.git("", "rev-parse", string(made.New)+"^{tree}"); string(got) != want {
+		t.Errorf("Edited() = %s; want %s, the tree of the commit that was pushed", got, want)
+	}
+	if info, err := remote.Commit(t.Context(), made.New); err != nil || info.Tree != got {
+		t.Errorf("the commit has the tree %s (%v); want %s", info.Tree, err, got)
+	}
+	if _, err := tree.Edited(t.Context(), map[string][]byte{"../x": nil}); err == nil {
+		t.Error("Edited of a path outside is not refused")
+	}
+}
+
 func TestPushLease(t *testing.T) {
 	b := newBackend(t)
 	rp := b.repo("r", allFilters, apps(3))

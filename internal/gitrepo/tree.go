@@ -135,6 +135,27 @@ func (w *walk) file(commit oid, path string) (Mode, []byte, error) {
 	return at.mode, data, nil
 }
 
+// Edited names the tree that a commit on this one would have if Push changed some of its files. Nothing is written. What Push refuses in
+// files is refused here.
+func (t *Tree) Edited(ctx context.Context, files map[string][]byte) (Hash, error) {
+	paths := []string{""}
+	for path := range files {
+		if why := checkPath(path); why != "" {
+			return "", refusePath(path, why)
+		}
+		paths = append(paths, path)
+	}
+	if err := t.walk.ensure(ctx, []target{{t.commit, paths, true}}); err != nil {
+		return "", err
+	}
+	b := &builder{walk: t.walk, have: make(map[oid]bool)}
+	tree, _, err := b.tree(t.commit, files)
+	if err != nil {
+		return "", err
+	}
+	return tree.hash(), nil
+}
+
 // File is an entry of a tree that is not a directory.
 type File struct {
 	Path string

@@ -24,6 +24,10 @@
 // A pull request of the bot's whose head a person made is judged by what that head changes, as everybody's pull requests are: it may change
 // anything by now, and must not show a verdict on something else.
 //
+// Whose a head is, is known by the commit that the bot wrote down and else by content: a commit upon base whose tree is what the bot would
+// make of it. Author, message and marker say nothing, as whoever may write can forge the first two. A person's commit of just that content
+// is taken for the bot's, as nothing but the promotion comes of it.
+//
 // A pull request is only asked for conflicts where base has other content in the files that it edits. What is closed by a machine is reopened
 // on the very commit it had, because forges refuse it on another; where they refuse it all the same, its images are held.
 //

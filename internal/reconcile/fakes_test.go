@@ -138,6 +138,7 @@ type watched struct {
 	forge.Forge
 	step    func(what string)
 	forkish func(branch string) bool
+	between func(repo forge.RepoID, from, to string) []string // the commits that lead from one to another, newest first
 }
 
 func watch[T any](w *watched, name string, call func() (T, error)) (T, error) {
@@ -226,8 +227,20 @@ func (w *watched) Deployments(ctx context.Context, repo forge.Repository, enviro
 	return watch(w, "Deployments", func() ([]forge.Deployment, error) { return w.Forge.Deployments(ctx, repo, environment, limit) })
 }
 
+// Compare asks git of a repository's own commits, and otherwise the forge in memory, which has those of sources.
 func (w *watched) Compare(ctx context.Context, repo forge.Repository, address, from, to string, most int) (forge.Comparison, error) {
-	return watch(w, "Compare", func() (forge.Comparison, error) { return w.Forge.Compare(ctx, repo, address, from, to, most) })
+	return watch(w, "Compare", func() (forge.Comparison, error) {
+		c, err := w.Forge.Compare(ctx, repo, address, from, to, most)
+		if address != repo.WebURL || err != nil && !errors.Is(err, forge.ErrNotFound) {
+			return c, err
+		}
+		list := w.between(repo.ID, from, to)
+		c = forge.Comparison{Total: len(list)}
+		for _, sha := range list[:min(most, len(list))] {
+			c.Commits = append(c.Commits, forge.Commit{SHA: sha})
+		}
+		return c, nil
+	})
 }
 
 // watchedTransport announces every request to git before it is sent and after its answer has come.

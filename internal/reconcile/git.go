@@ -22,6 +22,7 @@ type tree interface {
 	Find(ctx context.Context, prefix string, match func(path string) bool) ([]gitrepo.File, error)
 	IsDir(ctx context.Context, path string) (bool, error)
 	IsPlain(ctx context.Context, path string) (bool, error)
+	Edited(ctx context.Context, files map[string][]byte) (gitrepo.Hash, error)
 }
 
 type (

@@ -76,6 +76,10 @@ func (r *memRepo) edited(at gitrepo.Hash, changes map[string]string) map[string]
 
 // commit is a commit of a person on a branch, which is made from main where it is not there.
 func (g *memGit) commit(url, branch, email string, changes map[string]string) string {
+	return g.commitSaying(url, branch, email, "work", changes)
+}
+
+func (g *memGit) commitSaying(url, branch, email, message string, changes map[string]string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.repos[url]
@@ -91,7 +95,7 @@ func (g *memGit) commit(url, branch, email string, changes map[string]string) st
 	if at != "" {
 		parents = []gitrepo.Hash{at}
 	}
-	h := r.commitLocked(parents, r.edited(at, changes), email, "work", int64(len(r.commits)))
+	h := r.commitLocked(parents, r.edited(at, changes), email, message, int64(len(r.commits)))
 	r.branches[branch] = h
 	return string(h)
 }
@@ -137,6 +141,20 @@ func (r *memRepo) ancestors(h gitrepo.Hash) []gitrepo.Hash {
 					list = append(list, p)
 				}
 			}
+		}
+	}
+	return list
+}
+
+// between are the commits that are in one history and not in another.
+func (g *memGit) between(url, from, to string) (list []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.repos[url]
+	before := r.ancestors(gitrepo.Hash(from))
+	for _, h := range r.ancestors(gitrepo.Hash(to)) {
+		if !slices.Contains(before, h) {
+			list = append(list, string(h))
 		}
 	}
 	return list

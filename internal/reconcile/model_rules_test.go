@@ -141,6 +141,10 @@ func (m *model) judgeMerge(r *infra, pr forge.PullRequest, changes []promotion.C
 	if env.Merge == promotion.MergeManual {
 		m.violate("%s, which is left to people", what)
 	}
+	base, _ := m.git.head(m.urls[r.ID], "main")
+	if files := m.git.compare(m.urls[r.ID], base, pr.HeadSHA).Files; !slices.Equal(files, []string{"apps/shop/kustomization.yaml"}) {
+		m.violate("rule 8: %s, which changes %v", what, files)
+	}
 	holds, err := m.store.Holds(context.Background(), store.HoldFilter{Repo: r.key()})
 	if err != nil {
 		m.violate("read holds: %v", err)

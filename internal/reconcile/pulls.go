@@ -213,28 +213,3 @@ func (t *turn) sameFiles(ctx context.Context, pr *promotion.Promotion) bool {
 	now, err := t.tree.ReadFiles(ctx, pr.Files)
 	return err == nil && len(before) == len(pr.Files) && maps.EqualFunc(before, now, bytes.Equal)
 }
-
-// foreign tells whether the head commit is somebody else's. A head that the bot made in a turn which did not live to write it down is
-// taken up; if it took the place of another one, what that turn had yet to say is said now.
-func (t *turn) foreign(ctx context.Context, pr *promotion.Promotion, head string) (bool, error) {
-	if head == pr.Head || head == "" {
-		return false, nil
-	}
-	commit, err := t.remote.Commit(ctx, gitrepo.Hash(head))
-	if errors.Is(err, gitrepo.ErrNoSuchObject) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if commit.Author.Email != t.self.Email || trailer(commit.Message) != pr.Release.ID || len(commit.Parents) != 1 {
-		return true, nil
-	}
-	if pr.State == promotion.Open && pr.Head != "" {
-		if err := t.forge.Comment(ctx, t.repo, pr.PullRequest, rebuiltKey(head), rebuildComment("base moved")); err != nil {
-			return false, fmt.Errorf("say that it was made anew: %w", err)
-		}
-	}
-	pr.Head, pr.Base = head, string(commit.Parents[0])
-	return false, nil
-}

@@ -93,7 +93,12 @@ func newWorld(t tester) *world {
 		},
 		OnDeleteBranch: func(repo forge.RepoID, branch string) error { return w.host.deleteBranch(w.name(repo), branch) },
 	})
-	w.watched = &watched{Forge: w.mem, step: w.announce, forkish: func(branch string) bool { return strings.HasPrefix(branch, "fork/") }}
+	w.watched = &watched{
+		Forge: w.mem, step: w.announce, forkish: func(branch string) bool { return strings.HasPrefix(branch, "fork/") },
+		between: func(repo forge.RepoID, from, to string) []string {
+			return strings.Fields(w.host.git("", w.name(repo), "rev-list", from+".."+to))
+		},
+	}
 	w.clock.tick = func() { w.announce("store") }
 	dir, err := os.MkdirTemp("", "reconcile-db-")
 	if err != nil {

@@ -2,6 +2,7 @@ package promotion
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,5 +135,29 @@ func TestWhatAPersonPutsBackIsSaidToPolicies(t *testing.T) {
 	Plan(w)
 	if len(seen) != 2 || !seen[0].Downgrade || seen[1].Downgrade || seen[1].PushedAt.IsZero() {
 		t.Errorf("policies see %+v; want the first as a downgrade, the second with when it was pushed", seen)
+	}
+}
+
+func TestAHoldOnOneImageHoldsItsAppsNews(t *testing.T) {
+	s := newSim(acceptance(), production())
+	r := s.repos[0]
+	both(s, "1.1.0")
+	s.rest()
+	r.holds = append(r.holds, Hold{Environment: "acceptance", Images: []image.Name{worker}, Reason: "leaks memory"})
+	s.now = s.now.Add(time.Hour)
+	s.rest()
+	if len(r.promotions) != 1 || r.open()[0].shown != gate.Deny {
+		t.Fatalf("%d promotions were begun, the open one shows %s; want the one that the hold denies, and none of only the other image", len(r.promotions), r.open()[0].shown)
+	}
+	s.push(web, "1.2.0", 1)
+	s.now = s.now.Add(time.Hour)
+	s.rest()
+	if n := len(r.promotions); n != 1 {
+		t.Errorf("%d promotions were begun, want none of web's news alone while worker is on hold", n)
+	}
+	r.holds = nil
+	s.rest()
+	if open := r.open(); len(open) != 1 || len(open[0].release.Changes) != 2 || !strings.Contains(open[0].release.Label(), "1.2.0") {
+		t.Errorf("%v are open without the hold, want one with the news of both", open)
 	}
 }

@@ -34,6 +34,7 @@ type target struct {
 	want    image.Seen
 	rule    image.Rule
 	moves   bool
+	held    bool // it would move, were it not on hold
 }
 
 func (p *planner) wishFor(env Environment, app App, promotions []*Promotion) (Release, bool) {
@@ -53,8 +54,9 @@ func (p *planner) wishFor(env Environment, app App, promotions []*Promotion) (Re
 			})
 		}
 	}
-	if !ready || len(changes) == 0 {
-		return Release{}, false // without the registry's answer the whole app waits
+	held := slices.ContainsFunc(targets, func(t target) bool { return t.held })
+	if !ready || held || len(changes) == 0 {
+		return Release{}, false // the whole app waits for the registry's answer, and for the end of a hold
 	}
 	release := NewRelease(env.Name, app.Name, changes)
 	if slices.ContainsFunc(promotions, func(pr *Promotion) bool { return pr.State.Active() && pr.Release.ID == release.ID }) {
@@ -114,10 +116,18 @@ func (p *planner) target(env Environment, app App, name image.Name) (t target, o
 		return t, false
 	}
 	t.want = best.Seen
-	if t.moves = p.mayMove(env, t, note); t.moves && !p.built(env, t, note) {
-		return t, false
+	if !p.mayMove(env, t, note) {
+		return t, true
 	}
-	return t, true
+	if reason := p.heldBecause(env.Name, name); reason != "" {
+		note.Say = "on hold: " + reason
+		note.Hint = "lift the hold with boatlift lift when " + env.Name + " may move again"
+		p.note(note)
+		t.held = true
+		return t, true
+	}
+	t.moves = true
+	return t, p.built(env, t, note)
 }
 
 // built tells whether an image is for all platforms that the environment demands, and notes what lacks. Pushed again under its tag, as
@@ -197,12 +207,6 @@ func (p *planner) mayMove(env Environment, t target, note Note) bool {
 			p.note(note)
 			return false
 		}
-	}
-	if reason := p.heldBecause(env.Name, t.name); reason != "" {
-		note.Say = "on hold: " + reason
-		note.Hint = "lift the hold with boatlift lift when " + env.Name + " may move again"
-		p.note(note)
-		return false
 	}
 	return true
 }

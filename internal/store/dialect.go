@@ -36,6 +36,7 @@ type dialect struct {
 	again       func(err error, committing bool) (pause time.Duration, ok bool) // whether the transaction should be run again
 	unavailable func(error) (Fault, string)                                     // why the database cannot do its work just now; empty: it can
 	duplicate   func(error) bool                                                // a unique index refused a row
+	there       func() error                                                    // whether what was committed is where it will be looked for; nil: it is
 	outward     func(error) error                                               // what may be shown of a driver's error; nil: all
 }
 

@@ -47,6 +47,7 @@ const (
 	Connections Fault = "connections" // it has none left
 	ReadOnly    Fault = "read-only"   // it is a standby
 	Access      Fault = "access"      // it refuses us: the user, the password, the database or a right
+	Gone        Fault = "gone"        // its file was removed or replaced
 	Closed      Fault = "closed"      // the store was closed
 )
 
@@ -81,6 +82,8 @@ func (e *UnavailableError) Hint() string {
 		return "look at the user, the password and the name in the database URL, and at pg_hba.conf; the user has to own the database or its schema"
 	case Busy:
 		return "look at what else the database does, and at the load of its machine; what was not acknowledged is sent again by its sender"
+	case Gone:
+		return "stop the bot, put the file back with those beside it whose names begin so, and start it: without it, it begins anew from the forge and the registries"
 	case Closed:
 		return "the bot is stopping; what was not acknowledged is sent again by its sender"
 	}

@@ -111,7 +111,7 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Ping tells whether the database takes a write.
+// Ping tells whether the database takes a write, and keeps it.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.write(ctx, "ask the database", func(ctx context.Context, q *conn) error {
 		_, err := q.exec(ctx, `UPDATE counters SET last = last WHERE name = 'deliveries'`)
@@ -121,7 +121,11 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // write runs fn in one transaction on the writer, again where the engine asks for that, so fn must be repeatable.
 func (s *Store) write(ctx context.Context, doing string, fn func(context.Context, *conn) error) error {
-	return s.explain(ctx, doing, s.repeat(ctx, s.writer, s.dialect.writing, s.dialect.writeLimit, fn))
+	err := s.repeat(ctx, s.writer, s.dialect.writing, s.dialect.writeLimit, fn)
+	if err == nil && s.dialect.there != nil {
+		err = s.dialect.there() // after the commit: nothing may be acknowledged that nobody will find again
+	}
+	return s.explain(ctx, doing, err)
 }
 
 // read runs fn on a snapshot of the database: all that it reads is of one moment. fn must be repeatable.
@@ -191,6 +195,7 @@ func (s *Store) conn(p *pool) *conn {
 
 var (
 	errClosed = errors.New("the store is closed")
+	errGone   = errors.New("its file was removed or replaced while it is open")
 	errSlow   = errors.New("the database took too long")
 )
 
@@ -204,6 +209,9 @@ func (s *Store) explain(ctx context.Context, doing string, err error) error {
 	}
 	if errors.Is(err, errClosed) {
 		return &UnavailableError{Doing: doing, Fault: Closed, Say: "the database is closed", Err: err, After: retrySoon}
+	}
+	if errors.Is(err, errGone) {
+		return &UnavailableError{Doing: doing, Fault: Gone, Say: "the database is gone", Err: err, After: retryLater}
 	}
 	if fault, say := s.dialect.unavailable(err); fault != "" {
 		after := retrySoon

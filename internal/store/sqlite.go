@@ -58,8 +58,20 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("open database %s: %w", path, err)
 	}
-	if err := file.Close(); err != nil {
+	opened, err := file.Stat()
+	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("open database %s: %w", path, err)
+	}
+	// A file that is removed stays writable for whoever has it open, so that SQLite notices nothing.
+	s.dialect.there = func() error {
+		now, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(opened, now):
+			return errGone
+		case err != nil:
+			return fmt.Errorf("%w: %w", errGone, err)
+		}
+		return nil
 	}
 
 	pragmas := []string{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -67,17 +68,23 @@ func program(t testing.TB) string {
 // set sets a stage that ends with the test. Its folder has a short name, as a socket lies in it.
 func set(t testing.TB, o stage.Options) *stage.Stage {
 	t.Helper()
+	return setJudged(t, o, soundLog)
+}
+
+// setJudged is set where the log is judged otherwise, as the test lets things break that are worth an error.
+func setJudged(t testing.TB, o stage.Options, sound func(dir string) error) *stage.Stage {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "bl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Dir, o.BotPath = dir, program(t)
+	o.Dir, o.BotPath = dir, cmp.Or(o.BotPath, program(t))
 	s, err := stage.Start(t.Context(), o)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, botLog(dir))
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(s.Close(), soundLog(dir)); err != nil {
+		if err := errors.Join(s.Close(), sound(dir)); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {

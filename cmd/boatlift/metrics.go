@@ -24,6 +24,7 @@ type metrics struct {
 	remaining  *prometheus.GaugeVec
 	asked      *prometheus.CounterVec
 	found      *prometheus.CounterVec
+	pulls      *prometheus.CounterVec
 }
 
 // newMetrics makes them. What the database knows is read when it is asked for, so that every replica tells the same.
@@ -44,10 +45,13 @@ func newMetrics(db *store.Store, limits store.Limits) *metrics {
 			Name: "boatlift_forge_requests_remaining", Help: "Requests that the forge says are left in the present window, by installation and kind of limit.",
 		}, []string{"forge", "installation", "resource"}),
 	}
+	m.pulls = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "boatlift_pull_requests_opened_total", Help: "Pull requests that this process opened, by environment.",
+	}, []string{"environment"})
 	m.asked, m.found = pollCounters()
 	m.registry.MustRegister(
 		m.asked, m.found, &polled{db: db},
-		m.deliveries, m.turns, m.requests, m.remaining, &stored{db: db, limits: limits},
+		m.deliveries, m.turns, m.requests, m.remaining, m.pulls, &stored{db: db, limits: limits},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -63,6 +67,10 @@ func (m *metrics) delivered(endpoint string, outcome store.Outcome) {
 
 func (m *metrics) turned(result string, took time.Duration) {
 	m.turns.WithLabelValues(result).Observe(took.Seconds())
+}
+
+func (m *metrics) opened(repo, environment string) {
+	m.pulls.WithLabelValues(repo + ":" + environment).Inc()
 }
 
 // requested tells of the requests to one forge.
@@ -113,7 +121,7 @@ func (s *stored) collectWork(ctx context.Context, ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(workPending, err)
 		return
 	}
-	now := time.Now()
+	now := s.db.Now()
 	states, oldest := map[string]int{"waiting": 0, "running": 0, "failed": 0, "stuck": 0}, time.Duration(0)
 	for _, w := range rows {
 		switch {

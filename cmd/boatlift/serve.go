@@ -17,8 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 	"github.com/spf13/cobra"
 
 	"github.com/boatlift/boatlift/internal/config"
@@ -95,13 +93,10 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(err, public.Close(), socket.Close())
 	}
-	admin := chi.NewRouter()
-	admin.Mount("/api/v1", api.Routes())
-	admin.Mount("/debug", middleware.Profiler()) // on the socket only
-	admin.Handle("/metrics", count.handler())
+	ready := &readiness{db: db, log: log}
 	servers := []*server{
-		newServer("hooks", public, publicRoutes(parts.receiver, network, count, db), log),
-		newServer("commands", socket, admin, log),
+		newServer("hooks", public, publicRoutes(parts.receiver, network, count, ready), log),
+		newServer("commands", socket, adminRoutes(api.Routes(), count, ready), log),
 	}
 	work, stopWork := context.WithCancel(ctx)
 	defer stopWork()
@@ -127,6 +122,7 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 		log.Info("stopping")
 	case err = <-failed:
 	}
+	ready.stopping.Store(true)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	for _, s := range servers { // no new deliveries; those under way are stored
@@ -207,6 +203,7 @@ func join(bot config.Bot, file string, db *store.Store, count *metrics, log *slo
 	p.reconciler, err = reconcile.New(reconcile.Options{
 		Store: db, Forges: forges, Git: git, Registry: registries, Renderer: render.New(render.Options{}), Judge: engine, Require: bot.Require.Policies,
 		Parse: parse, MarkerKey: func(name string) []byte { return keys[name] }, Signers: signers, Verified: verified, Now: db.Now, Log: log, Workers: bot.Workers, Poll: bot.Poll, Observe: count.turned,
+		Opened: count.opened,
 	})
 	return p, err
 }
@@ -435,26 +432,6 @@ func believeJobs(pipelines []config.Pipeline) (dashboard.Prove, error) {
 	}, nil
 }
 
-func publicRoutes(receiver *hook.Receiver, api http.Handler, count *metrics, db *store.Store) http.Handler {
-	mux := chi.NewRouter()
-	mux.Handle("/metrics", count.handler())
-	if api != nil {
-		mux.Mount("/api/v1", api)
-	}
-	mux.Mount("/hooks", receiver.Routes())
-	mux.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.Get("/readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-		defer cancel()
-		if err := db.Ping(ctx); err != nil {
-			http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	return mux
-}
-
 // purge drops what has become too old, once a day.
 func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
 	tick := time.NewTicker(24 * time.Hour)
@@ -482,26 +459,6 @@ type listenError struct {
 func (e *listenError) Error() string { return "listen on " + e.address + ": " + e.err.Error() }
 func (e *listenError) Unwrap() error { return e.err }
 func (e *listenError) Hint() string  { return "choose another address with listen: in boatlift.yaml" }
-
-// listenSocket opens the socket for commands. Whoever holds the database's lock may take the place of a socket that a killed bot left.
-func listenSocket(dir string) (net.Listener, error) {
-	path := filepath.Join(dir, socketName)
-	const most = 100 // the system's limit is 104 to 108 bytes
-	if len(path) > most {
-		return nil, &fileError{path, "the path is too long for a socket", "choose a shorter dataDir in boatlift.yaml"}
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove the old socket: %w", err)
-	}
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("open the socket for commands: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("protect the socket for commands: %w", err), listener.Close())
-	}
-	return listener, nil
-}
 
 // server is one listener with its handler.
 type server struct {

@@ -102,6 +102,9 @@ func (t *turn) showChanges(ctx context.Context, w *work) (err error) {
 // openOrFind opens a pull request, or finds the one that is open for the branch already.
 func (t *turn) openOrFind(ctx context.Context, of promotion.Promotion, pr forge.NewPullRequest) (pull forge.PullRequest, found bool, err error) {
 	pull, err = t.forge.CreatePullRequest(ctx, t.repo, pr)
+	if pull.Number != 0 && !errors.Is(err, forge.ErrExists) {
+		t.r.Opened(t.repo.FullName, of.Release.Environment)
+	}
 	if err != nil && pull.Number != 0 {
 		t.log.Warn("the pull request is open, but without its labels", "pull request", pull.Number, "error", err)
 		return pull, false, nil

@@ -53,6 +53,8 @@ type Options struct {
 	TurnLimit time.Duration                               // default 2 min
 	// Observe is told how every turn ended (done, failed, lost) and how long it took, for metrics; may be nil.
 	Observe func(result string, took time.Duration)
+	// Opened is told of every pull request that was opened, by the repo's name and the environment, for metrics; may be nil.
+	Opened func(repo, environment string)
 }
 
 // Reconciler carries out turns.
@@ -94,6 +96,9 @@ func New(o Options) (*Reconciler, error) {
 	}
 	if o.Observe == nil {
 		o.Observe = func(string, time.Duration) {}
+	}
+	if o.Opened == nil {
+		o.Opened = func(string, string) {}
 	}
 	if o.TurnLimit <= 0 {
 		o.TurnLimit = 2 * time.Minute

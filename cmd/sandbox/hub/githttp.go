@@ -86,6 +86,9 @@ func (h *Hub) servePush(w http.ResponseWriter, r *http.Request, backend http.Han
 	if err == nil {
 		h.mu.Lock()
 		changes := diffRefs(target.refs, after)
+		if len(changes) > 0 {
+			target.pushes++
+		}
 		h.mu.Unlock()
 		err = h.refsMoved(ctx, target, who, changes)
 	}

@@ -207,6 +207,17 @@ func (h *Hub) Head(fullName, branch string) (string, error) {
 	return r.head(branch), nil
 }
 
+// GitPushes counts the pushes with git that changed anything in a repository, however many branches they moved.
+func (h *Hub) GitPushes(fullName string) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r, err := h.repoLocked(fullName)
+	if err != nil {
+		return 0, err
+	}
+	return r.pushes, nil
+}
+
 // Branches returns every branch with its commit.
 func (h *Hub) Branches(fullName string) (map[string]string, error) {
 	h.mu.Lock()

@@ -43,6 +43,7 @@ type repo struct {
 	runs          []*workflowRun       // oldest first
 	rollouts      rolloutState
 	queue         []*queueEntry
+	pushes        int                    // git pushes that changed something, over HTTP
 	deadGroups    []refChange            // branches of merge groups that have yet to be deleted
 	activity      []activity             // pushes, oldest first
 	mergeable     map[string]mergeAnswer // base and head commits → what git said

@@ -1,9 +1,15 @@
 package stage
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/boatlift/boatlift/cmd/sandbox/hub"
 	"github.com/boatlift/boatlift/cmd/sandbox/images"
@@ -23,6 +29,49 @@ func (s *Stage) PushApps(ctx context.Context, n int, tag string) (map[string]str
 		digests[App(i)] = digest
 	}
 	return digests, nil
+}
+
+// PushAtOnce pushes the images of so many apps with a tag and tells the bot of all of them in one webhook, as a registry does that sends
+// many events together. It is for a registry that is mute.
+func (s *Stage) PushAtOnce(ctx context.Context, n int, tag string) error {
+	digests, err := s.PushApps(ctx, n, tag)
+	if err != nil {
+		return err
+	}
+	var events []map[string]any
+	for i := range n {
+		events = append(events, map[string]any{
+			"id": fmt.Sprintf("burst-%s-%d", tag, i), "timestamp": time.Now().UTC(), "action": "push",
+			"target": map[string]any{
+				"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digests[App(i)], "size": 500, "length": 500, "repository": App(i), "tag": tag,
+				"url": "http://" + s.Registry.Host() + "/v2/" + App(i) + "/manifests/" + digests[App(i)],
+			},
+			"request": map[string]any{"id": "burst", "addr": "127.0.0.1", "host": s.Registry.Host(), "method": http.MethodPut, "useragent": "stage"},
+			"source":  map[string]any{"addr": s.Registry.Host()},
+		})
+	}
+	body, err := json.Marshal(map[string]any{"events": events})
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Bot.URL()+"/hooks/registry", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+RegistryToken)
+	request.Header.Set("Content-Type", "application/vnd.docker.distribution.events.v1+json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(answer.Body)
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusAccepted {
+		return fmt.Errorf("the bot answered %s: %s", answer.Status, text)
+	}
+	return nil
 }
 
 // AddRepo makes another infra repository, in which every app has a folder of its own, at FirstTag. Its configuration is that of a

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -207,9 +208,13 @@ func TestBrokenAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b.set(nil, func(_ *http.Request, body []byte) []byte { return alter(body) })
 			for _, v0 := range []bool{false, true} {
-				remote := newTestClient(t, Options{DisableV2: v0}).Remote(rp.url, tokenAuth)
-				for op, f := range operations(remote, main) {
+				c := newTestClient(t, Options{DisableV2: v0, CacheDir: t.TempDir()})
+				for op, f := range operations(c.Remote(rp.url, tokenAuth), main) {
 					err := f(context.Background())
+					assertNothingCached(t, c, op)
+					if err != nil && !strings.Contains(err.Error(), "127.0.0.1") {
+						t.Errorf("%s (v0 %v): %v does not name the host", op, v0, err)
+					}
 					if err == nil && !(op == "refs" && (name == "flipped" || name == "cut" || name == "wrapped")) {
 						t.Errorf("%s (v0 %v) succeeded", op, v0)
 					}
@@ -224,6 +229,23 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 	b.set(nil, nil)
 	rp.fsck()
+}
+
+// assertNothingCached checks that no answer of a server that lies is kept, neither in memory nor on disk.
+func assertNothingCached(t *testing.T, c *Client, op string) {
+	t.Helper()
+	if n, _ := c.cache.usage(); n != 0 {
+		t.Errorf("after %s: %d objects are kept in memory", op, n)
+	}
+	for _, path := range diskFiles(t, c.disk.dir) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if objs, _, damaged := parseDisk(data); len(objs) != 0 || damaged {
+			t.Errorf("after %s: %d objects are kept on disk, damaged %v", op, len(objs), damaged)
+		}
+	}
 }
 
 // TestDamagedPackLeavesNothing: after a damaged answer, the right one is still right.
@@ -276,12 +298,13 @@ func TestEndlessAnswers(t *testing.T) {
 			appendPkt(nil, "\x01\x00\x00\x04\xff\xfb"+strings.Repeat("x", 1024))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newTestClient(t, Options{MaxBytes: 256 << 10})
+			c := newTestClient(t, Options{MaxBytes: 256 << 10, CacheDir: t.TempDir()})
 			for op, f := range operations(c.Remote(srv.URL+"/r", nil), "1234567890123456789012345678901234567890") {
 				err := f(context.Background())
+				assertNothingCached(t, c, op)
 				var own interface{ Permanent() bool }
-				if err == nil || !errors.As(err, &own) {
-					t.Errorf("%s: %v", op, err)
+				if err == nil || !errors.As(err, &own) || !strings.Contains(err.Error(), "127.0.0.1") {
+					t.Errorf("%s: %v; want an error that names the host", op, err)
 				}
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -200,7 +201,7 @@ func (r *Remote) advertisement(ctx context.Context, prefixes []string) (int, Ref
 	defer a.Close()
 	body, err := io.ReadAll(a)
 	if err != nil {
-		return 0, Refs{}, err
+		return 0, Refs{}, a.explain(err)
 	}
 
 	pkts := newPktReader(bytes.NewReader(body))
@@ -309,6 +310,8 @@ func (a *answer) explain(err error) error {
 		return a.broken("the answer ends too early")
 	case errors.Is(err, errPkt):
 		return a.broken("%s", a.clean(err.Error()))
+	case errors.As(err, new(*MalformedError)), errors.Is(err, ErrTooLarge):
+		return fmt.Errorf("%s: %s: %w", a.op, a.host, err)
 	}
 	return err
 }

@@ -14,6 +14,8 @@ const (
 	Redelivery Capability = "redelivery"
 	// TeamReviewers: a team is asked for a review as such; without it its members are, each by themselves.
 	TeamReviewers Capability = "team reviewers"
+	// DraftGate: where nothing else holds a merge, the bot's own pull request is a draft while its gate is not green.
+	DraftGate Capability = "draft gate"
 )
 
 // Capable tells what it can do.

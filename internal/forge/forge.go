@@ -68,6 +68,7 @@ type PullRequest struct {
 	BaseBranch   string
 	BaseSHA      string // single, where lists do not tell
 	Labels       []string
+	Ungated      bool // the bot's own, open, and held by nothing: only a draft would hold it at this forge, and it is none
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	ClosedAt     time.Time

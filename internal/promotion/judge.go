@@ -69,7 +69,7 @@ func (p *planner) judge(env Environment, active []*Promotion) {
 			p.do(Rebuild{Promotion: *pr, Why: "base moved and the pull request conflicts with it", Verdict: v})
 			continue
 		}
-		if changed || pr.GateHead != pull.Head {
+		if changed || pr.GateHead != pull.Head || pull.Ungated && v.State != gate.Allow {
 			pr.GateHead = pull.Head
 			p.do(ShowGate{Promotion: *pr, Verdict: v})
 		}

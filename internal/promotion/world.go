@@ -98,6 +98,7 @@ type Pull struct {
 	URL         string
 	State       PullState
 	Draft       bool
+	Ungated     bool   // nothing keeps people from merging it, whatever its gate says
 	Head        string // the head commit
 	Foreign     bool   // the head commit, or one below it, was not made by the bot
 	NoBranch    bool   // the head branch is gone

@@ -151,7 +151,7 @@ func (t *turn) observePull(ctx context.Context, pr *promotion.Promotion, listed 
 		}
 	}
 	pull := promotion.Pull{
-		Number: full.Number, URL: full.URL, State: promotion.PullState(full.State), Draft: full.Draft, Head: full.HeadSHA,
+		Number: full.Number, URL: full.URL, State: promotion.PullState(full.State), Draft: full.Draft, Ungated: full.Ungated, Head: full.HeadSHA,
 		NoBranch: t.refs.Branch(pr.Branch) == "", Conflicting: full.Mergeability == forge.Conflicting, MergedAt: full.MergedAt, MergeCommit: full.MergeCommit,
 		Shown: t.shownOn(full.Number, full.HeadSHA),
 	}

@@ -98,34 +98,36 @@ func (f *Forge) hold(ctx context.Context, repo forge.Repository, m *gl.MergeRequ
 
 // externalCheck finds the external status check of a name among those of a merge request; nil where there is none, as on all tiers but one.
 func (f *Forge) externalCheck(ctx context.Context, repo forge.Repository, number int, name string) (*gl.MergeStatusCheck, error) {
-	if f.noChecks(repo.ID) {
+	if kind, known := f.gateOf(repo.ID); known && !kind.external {
 		return nil, nil
 	}
 	found, err := pages(func(page int, _ string) ([]*gl.MergeStatusCheck, *gl.Response, error) {
 		return f.api.ExternalStatusChecks.ListMergeStatusChecks(int(repo.ID), number, &gl.ListOptions{Page: page, PerPage: pageSize}, with(ctx)...)
 	})
 	switch err = f.about(repo, "list the external status checks", err); {
-	case errors.Is(err, forge.ErrNotFound), errors.Is(err, forge.ErrForbidden):
-		found = nil
+	case errors.Is(err, forge.ErrNotFound), errors.Is(err, forge.ErrForbidden), errors.Is(err, forge.ErrGone):
+		found = nil // a GitLab without the licence answers 401; a token that is dead is found out by what follows
 	case err != nil:
 		return nil, err
 	}
+	var check *gl.MergeStatusCheck
 	for _, c := range found {
 		if c.Name == name {
-			return c, nil
+			check = c
 		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.unchecked[repo.ID] = f.clock().Add(believed)
-	return nil, nil
+	f.gates[repo.ID] = gateKind{external: check != nil, until: f.clock().Add(believed)}
+	return check, nil
 }
 
-// noChecks tells whether a project was found to have no external status check a short while ago.
-func (f *Forge) noChecks(id forge.RepoID) bool {
+// gateOf is what was found to hold a merge in a project a short while ago.
+func (f *Forge) gateOf(id forge.RepoID) (kind gateKind, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.clock().Before(f.unchecked[id])
+	kind = f.gates[id]
+	return kind, f.clock().Before(kind.until)
 }
 
 // setStatus shows a check as a commit status. One that says it already is left alone. GitLab refuses to change a status into what it is, with

@@ -59,12 +59,12 @@ type Forge struct {
 	limits  *wire.Limits
 	api     *gl.Client
 
-	mu        sync.Mutex
-	self      identity
-	names     map[forge.RepoID]string    // full paths as last read
-	trains    map[forge.RepoID]bool      // projects that merge by merge trains
-	unchecked map[forge.RepoID]time.Time // projects without external status checks, and until when that is believed
-	accounts  map[int64]account          // who is a machine
+	mu       sync.Mutex
+	self     identity
+	names    map[forge.RepoID]string   // full paths as last read
+	trains   map[forge.RepoID]bool     // projects that merge by merge trains
+	gates    map[forge.RepoID]gateKind // what holds a merge there
+	accounts map[int64]account         // who is a machine
 }
 
 var (
@@ -72,6 +72,12 @@ var (
 	_ forge.Webhook = (*Forge)(nil)
 	_ forge.Capable = (*Forge)(nil)
 )
+
+// gateKind is what holds a merge in a project: an external status check, or nothing but a draft.
+type gateKind struct {
+	external bool
+	until    time.Time // until when that is believed
+}
 
 type identity struct {
 	forge.Identity
@@ -104,7 +110,7 @@ func New(options Options) (*Forge, error) {
 	f := &Forge{
 		name: options.Name, token: options.Token, only: options.Only, secrets: options.WebhookSecrets, signing: options.SigningTokens,
 		at: at, clock: options.Clock, log: options.Logger, base: options.Transport, tell: options.Observe,
-		names: map[forge.RepoID]string{}, trains: map[forge.RepoID]bool{}, unchecked: map[forge.RepoID]time.Time{}, accounts: map[int64]account{},
+		names: map[forge.RepoID]string{}, trains: map[forge.RepoID]bool{}, gates: map[forge.RepoID]gateKind{}, accounts: map[int64]account{},
 	}
 	if f.name == "" {
 		f.name = "gitlab"
@@ -191,7 +197,7 @@ func (f *Forge) Close() {
 
 // Can implements forge.Capable. A commit status has room for one line, whoever may write can set it, groups do not review, and lost webhooks
 // are not asked for.
-func (f *Forge) Can(forge.Capability) bool { return false }
+func (f *Forge) Can(c forge.Capability) bool { return c == forge.DraftGate }
 
 var loginPattern = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}$`)
 

@@ -192,6 +192,9 @@ func (f *Forge) pullRequest(m *gl.MergeRequest, self identity) forge.PullRequest
 		Labels:   m.Labels, CreatedAt: moment(m.CreatedAt), UpdatedAt: moment(m.UpdatedAt),
 	}
 	pr.Draft = (m.Draft || m.WorkInProgress) && (prefix != gateDraft || !pr.Author.Self)
+	if kind, known := f.gateOf(forge.RepoID(m.TargetProjectID)); pr.Author.Self && m.State == "opened" && prefix == "" {
+		pr.Ungated = !known || !kind.external
+	}
 	switch m.State {
 	case "merged":
 		pr.State, pr.MergedAt = forge.Merged, moment(m.MergedAt)

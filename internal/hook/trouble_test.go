@@ -3,6 +3,7 @@ package hook_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -153,5 +154,46 @@ func TestMoreThanFitAreSentAway(t *testing.T) {
 	<-entered
 	if status := <-under; status != http.StatusAccepted {
 		t.Errorf("status once there is room = %d; want 202", status)
+	}
+}
+
+// TestABlockedStoreIsBackPressure: while the store cannot write, as many deliveries wait as fit, and all others are sent away at once. Those
+// who wait are stored when it can again.
+func TestABlockedStoreIsBackPressure(t *testing.T) {
+	const most, senders = 20, 200
+	s := newScene(t, func(o *hook.Options) { o.Most = most })
+	must(t, s.store.Wake(t.Context(), "github/1"))
+	claim, err := s.store.Claim(t.Context(), "somebody", time.Minute)
+	must(t, err)
+	if claim == nil {
+		t.Fatal("nothing is to be done")
+	}
+	writes, leave, answers := make(chan struct{}), make(chan struct{}), make(chan *httptest.ResponseRecorder)
+	blocked := make(chan error)
+	go func() {
+		blocked <- s.store.Update(t.Context(), claim, func(*store.Tx) error {
+			close(writes)
+			<-leave
+			return nil
+		})
+	}()
+	<-writes
+	for i := range senders {
+		go func() { answers <- s.send(envelope(pushed(fmt.Sprint("e", i), "shop/web", "1.4.2"))) }()
+	}
+	for range senders - most {
+		if w := <-answers; w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("answer = %d, Retry-After %q; want 503 while the store is blocked", w.Code, w.Header().Get("Retry-After"))
+		}
+	}
+	close(leave)
+	for range most {
+		if w := <-answers; w.Code != http.StatusAccepted {
+			t.Errorf("answer = %d; want 202 once the store can write", w.Code)
+		}
+	}
+	must(t, <-blocked)
+	if n := len(s.deliveries()); n != most {
+		t.Errorf("%d deliveries are stored, want the %d that waited", n, most)
 	}
 }

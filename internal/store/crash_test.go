@@ -47,7 +47,7 @@ func untilKilled(role string) int {
 	for n := range 16 {
 		go func() {
 			for i := 0; ; i++ {
-				id := fmt.Sprintf("%d-%d", n, i)
+				id := fmt.Sprintf("%02d-%06d", n, i) // of one length, so that none is the beginning of another
 				var err error
 				if role == "accept" {
 					_, err = s.Accept(ctx, hookOf(id), []Push{pushOf(web, id, i), pushOf(worker, id, i)}, []promotion.RepoKey{promotion.RepoKey("github/" + id)})
@@ -258,7 +258,7 @@ func TestPostgresServerCrashes(t *testing.T) {
 	for n := range 8 {
 		senders.Go(func() {
 			for i := 0; ; i++ {
-				id := fmt.Sprintf("%d-%d", n, i)
+				id := fmt.Sprintf("%02d-%06d", n, i) // of one length, so that none is the beginning of another
 				_, err := stores[n%2].Accept(t.Context(), hookOf(id), nil, []promotion.RepoKey{promotion.RepoKey("github/" + fmt.Sprint(i%50))})
 				select {
 				case answers <- accepted{id, err}:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,24 +16,24 @@ import (
 // https://docs.gitlab.com/user/project/integrations/webhook_events/. go-gitlab's parser is not used: it fails on events that it does not know,
 // and on fields whose type changed.
 type payload struct {
-	Kind         string         `json:"object_kind"`
-	EventName    string         `json:"event_name"`
-	User         person         `json:"user"`
-	Username     string         `json:"user_username"` // of pushes and members
-	UserID       int64          `json:"user_id"`
-	ProjectID    int64          `json:"project_id"`
-	Project      project        `json:"project"`
-	GroupPath    string         `json:"group_path"`
-	FullPath     string         `json:"full_path"`
-	PathWithName string         `json:"path_with_namespace"` // of system hooks
-	Ref          string         `json:"ref"`
-	After        string         `json:"after"`
-	Status       string         `json:"status"`       // of deployments
-	Environment  any            `json:"environment"`  // a name in deployments, an object in jobs
-	BuildName    string         `json:"build_name"`   // of jobs
-	BuildStatus  string         `json:"build_status"` // of jobs
-	Attributes   attributes     `json:"object_attributes"`
-	Changes      map[string]any `json:"changes"`
+	Kind         string          `json:"object_kind"`
+	EventName    string          `json:"event_name"`
+	User         person          `json:"user"`
+	Username     string          `json:"user_username"` // of pushes and members
+	UserID       int64           `json:"user_id"`
+	ProjectID    int64           `json:"project_id"`
+	Project      project         `json:"project"`
+	GroupPath    string          `json:"group_path"`
+	FullPath     string          `json:"full_path"`
+	PathWithName string          `json:"path_with_namespace"` // of system hooks
+	Ref          string          `json:"ref"`
+	After        string          `json:"after"`
+	Status       string          `json:"status"`       // of deployments
+	Environment  any             `json:"environment"`  // a name in deployments, an object in jobs
+	BuildName    string          `json:"build_name"`   // of jobs
+	BuildStatus  string          `json:"build_status"` // of jobs
+	Attributes   attributes      `json:"object_attributes"`
+	Changes      json.RawMessage `json:"changes"` // by field, in merge requests
 	MergeRequest *struct {
 		IID int `json:"iid"`
 	} `json:"merge_request"`
@@ -59,6 +60,7 @@ type attributes struct {
 	Name         string `json:"name"`
 	ExpiresAt    string `json:"expires_at"`
 	NoteableType string `json:"noteable_type"`
+	Target       int64  `json:"target_project_id"`
 	System       bool   `json:"system"`
 }
 
@@ -70,7 +72,7 @@ func (a *attributes) UnmarshalJSON(text []byte) error {
 	}
 	for name, to := range map[string]any{
 		"iid": &a.IID, "action": &a.Action, "oldrev": &a.OldRev, "ref": &a.Ref, "source": &a.Source, "status": &a.Status, "name": &a.Name,
-		"expires_at": &a.ExpiresAt, "noteable_type": &a.NoteableType, "system": &a.System,
+		"expires_at": &a.ExpiresAt, "noteable_type": &a.NoteableType, "target_project_id": &a.Target, "system": &a.System,
 	} {
 		if raw, ok := fields[name]; ok {
 			_ = json.Unmarshal(raw, to)
@@ -92,9 +94,10 @@ func (f *Forge) Decode(header http.Header, body []byte) (forge.Event, error) {
 		event.Kind = kind
 	}
 	d := decoder{forge: f, payload: &p, event: &event}
-	event.Repo = forge.RepoID(max(p.Project.ID, 0))
-	if event.Repo == 0 {
-		event.Repo = forge.RepoID(max(p.ProjectID, 0))
+	for _, id := range []int64{p.Project.ID, p.ProjectID, p.Attributes.Target} { // not every event has each
+		if event.Repo == 0 {
+			event.Repo = forge.RepoID(max(id, 0))
+		}
 	}
 	d.decode()
 	event.About = strings.TrimSpace(event.About)
@@ -156,8 +159,8 @@ func (d *decoder) decode() {
 		d.event.About = fmt.Sprintf("the token %s expires on %s", wire.Clean(d.Attributes.Name, 100), wire.Clean(d.Attributes.ExpiresAt, 40))
 		d.ignore("nothing changes before it does; make a new one and put it into the bot's file")
 	default:
-		if strings.HasPrefix(name, "user_") || strings.HasPrefix(name, "project_") || strings.HasPrefix(name, "subgroup_") || strings.HasPrefix(name, "group_") {
-			d.membership(name, who)
+		if membership.MatchString(name) {
+			d.letIn(name, who)
 			return
 		}
 		d.ignore("events of this kind tell Boatlift nothing")
@@ -232,10 +235,12 @@ func (d *decoder) mergeRequest(who string) {
 		d.ignore("the bot's own doing")
 		return
 	}
-	if d.Attributes.Action != "update" || d.Attributes.OldRev != "" || len(d.Changes) == 0 {
+	var changes map[string]json.RawMessage
+	_ = json.Unmarshal(d.Changes, &changes) // another type is as good as none
+	if d.Attributes.Action != "update" || d.Attributes.OldRev != "" || len(changes) == 0 {
 		return
 	}
-	for name := range d.Changes {
+	for name := range changes {
 		if !slices.Contains(unread, name) {
 			return
 		}
@@ -255,8 +260,11 @@ func (d *decoder) note(who string) {
 	}
 }
 
-// membership is that somebody was let in or taken out, or that a project came, went or got another name.
-func (d *decoder) membership(name, who string) {
+// membership is the kinds of events after which the bot may reach other projects than before.
+var membership = regexp.MustCompile(`^(user_(add_to|remove_from|update_for)_(group|team)|(project|subgroup|group)_[a-z]+)$`)
+
+// letIn is that somebody was let in or taken out, or that a project came, went or got another name.
+func (d *decoder) letIn(name, who string) {
 	at := wire.Clean(d.Project.Path, 255)
 	for _, path := range []string{d.PathWithName, d.FullPath, d.GroupPath} {
 		if at == "" {

@@ -67,8 +67,11 @@ func deploymentState(status string) forge.RolloutState {
 	return forge.RolloutUnknown
 }
 
-// Runs implements forge.Evidence. GitLab has one pipeline per project, which may give each of its runs a name (workflow: name:). An empty
-// workflow means all of them, another one those of that name.
+// ciFile is by which name the pipeline of a project is meant, wherever its file lies.
+const ciFile = ".gitlab-ci.yml"
+
+// Runs implements forge.Evidence. GitLab has one pipeline per project, which may give each of its runs a name (workflow: name:). The file, or
+// an empty workflow, means all of them; another one those of that name.
 func (f *Forge) Runs(ctx context.Context, repo forge.Repository, workflow, branch string, limit int) ([]forge.Deployment, error) {
 	if limit <= 0 {
 		return nil, nil
@@ -78,7 +81,8 @@ func (f *Forge) Runs(ctx context.Context, repo forge.Repository, workflow, branc
 		ListOptions: gl.ListOptions{Page: 1, PerPage: min(limit, pageSize)},
 		Ref:         &branch, Source: gl.Ptr("push"), OrderBy: gl.Ptr("id"), Sort: gl.Ptr("desc"),
 	}
-	if workflow != "" {
+	named := workflow != "" && workflow != ciFile
+	if named {
 		options.Name = &workflow
 	}
 	var list []forge.Deployment
@@ -101,16 +105,16 @@ func (f *Forge) Runs(ctx context.Context, repo forge.Repository, workflow, branc
 		}
 		options.Page = response.NextPage
 	}
-	if len(list) > 0 || workflow == "" {
+	if len(list) > 0 || !named {
 		return list, nil
 	}
-	named, _, err := f.api.Pipelines.ListProjectPipelines(int(repo.ID), &gl.ListProjectPipelinesOptions{
+	anywhere, _, err := f.api.Pipelines.ListProjectPipelines(int(repo.ID), &gl.ListProjectPipelinesOptions{
 		ListOptions: gl.ListOptions{PerPage: 1}, Name: &workflow,
 	}, with(ctx)...)
 	switch {
 	case err != nil:
 		return nil, f.about(repo, doing, err)
-	case len(named) == 0:
+	case len(anywhere) == 0:
 		return nil, &Error{Doing: doing, Message: "no pipeline is named " + wire.Clean(workflow, 100) + " (workflow: name: in .gitlab-ci.yml)", kind: forge.ErrNotFound}
 	}
 	return nil, nil

@@ -258,10 +258,12 @@ func mergeability(m *gl.MergeRequest) forge.Mergeability {
 	case "conflict", "need_rebase":
 		return forge.Conflicting
 	}
+	//lint:ignore SA1019 its successor names one obstacle of several, and this one is about conflicts alone
+	older := m.MergeStatus
 	switch {
-	case m.HasConflicts || m.MergeStatus == "cannot_be_merged":
+	case m.HasConflicts || older == "cannot_be_merged":
 		return forge.Conflicting
-	case m.MergeStatus == "can_be_merged":
+	case older == "can_be_merged":
 		return forge.Mergeable
 	}
 	return forge.MergeUnknown

@@ -135,7 +135,7 @@ func (f *Forge) repository(p *gl.Project) (forge.Repository, error) {
 	}
 	id := forge.RepoID(p.ID)
 	f.mu.Lock()
-	f.names[id], f.trains[id] = p.PathWithNamespace, p.MergeTrainsEnabled
+	f.trains[id] = p.MergeTrainsEnabled
 	f.mu.Unlock()
 	web := f.at.web + "/" + p.PathWithNamespace
 	return forge.Repository{

@@ -302,5 +302,5 @@ func (o *online) forge(ctx context.Context, f config.Forge) error {
 		}
 		return err
 	}
-	return o.repositories(ctx, hub, inspector, repos)
+	return o.repositories(ctx, hub, inspector, repos, hook)
 }

@@ -23,7 +23,7 @@ type asked struct {
 }
 
 // repositories looks at a few at once, and tells of them in their order; of what they come after it tells when all have been read.
-func (o *online) repositories(ctx context.Context, hub forge.Forge, inspector forge.Inspector, repos []forge.Repository) error {
+func (o *online) repositories(ctx context.Context, hub forge.Forge, inspector forge.Inspector, repos []forge.Repository, hook string) error {
 	slices.SortFunc(repos, func(a, b forge.Repository) int { return strings.Compare(a.FullName, b.FullName) })
 	reader := newConfigReader(o.bot, o.engine)
 	defer reader.close()
@@ -35,7 +35,7 @@ func (o *online) repositories(ctx context.Context, hub forge.Forge, inspector fo
 		go func() { // waited for below, by its result
 			room <- struct{}{}
 			defer func() { <-room }()
-			results[i] <- inspectRepository(ctx, reader, hub, inspector, repo)
+			results[i] <- inspectRepository(ctx, reader, hub, inspector, repo, hook)
 		}()
 	}
 	var err error
@@ -104,7 +104,8 @@ func unreached(all []asked) []forge.Finding {
 }
 
 // inspectRepository looks at a repository's configuration, and where there is one at its rules.
-func inspectRepository(ctx context.Context, reader *configReader, hub forge.Forge, inspector forge.Inspector, repo forge.Repository) asked {
+func inspectRepository(ctx context.Context, reader *configReader, hub forge.Forge, inspector forge.Inspector, repo forge.Repository, hook string) asked {
+	wanted := forge.Wanted{Check: reconcile.CheckName, Hook: hook}
 	r := asked{repo: repo}
 	tell := func(found forge.Finding) { r.findings = append(r.findings, found) }
 	text, there, err := reader.read(ctx, hub, repo)
@@ -132,9 +133,10 @@ func inspectRepository(ctx context.Context, reader *configReader, hub forge.Forg
 		var names []string
 		for _, e := range cfg.Environments {
 			names = append(names, e.Name)
+			wanted.Merges = wanted.Merges || e.Merge != promotion.MergeManual && e.Mode == promotion.Propose
 		}
 		tell(forge.Finding{About: repo.FullName, Say: "its " + reconcile.ConfigFile + " is right: " + strings.Join(names, ", ")})
 	}
-	r.err = inspector.InspectRepository(ctx, repo, reconcile.CheckName, tell)
+	r.err = inspector.InspectRepository(ctx, repo, wanted, tell)
 	return r
 }

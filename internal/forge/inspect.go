@@ -16,7 +16,14 @@ type Inspector interface {
 	// Inspect reports on the way to the forge and its clock, on the bot's account, its permissions, and what it was let into as a whole,
 	// progressively through tell. hook is the address under which the forge should reach the bot; empty: not known.
 	Inspect(ctx context.Context, hook string, tell func(Finding)) error
-	// InspectRepository reports on a repository in which the bot is to work: whether the check of this name is demanded on its default
-	// branch, and from whom.
-	InspectRepository(ctx context.Context, repo Repository, check string, tell func(Finding)) error
+	// InspectRepository reports on a repository in which the bot is to work: whether a check is demanded on its default branch, and from
+	// whom, and what else the bot lacks there.
+	InspectRepository(ctx context.Context, repo Repository, wanted Wanted, tell func(Finding)) error
+}
+
+// Wanted is what is expected of a repository.
+type Wanted struct {
+	Check  string // the name of the check that is to hold merges
+	Merges bool   // the bot is to merge there itself
+	Hook   string // where the forge should send webhooks; empty: not known
 }

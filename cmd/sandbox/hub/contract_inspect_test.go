@@ -40,7 +40,7 @@ func TestInspectionThroughTheAdapter(t *testing.T) {
 			repos, err := h.forge.Repositories(t.Context())
 			must(t, err)
 			for _, repo := range repos {
-				must(t, h.forge.InspectRepository(t.Context(), repo, "boatlift/gate", tell))
+				must(t, h.forge.InspectRepository(t.Context(), repo, forge.Wanted{Check: "boatlift/gate"}, tell))
 			}
 			account := "App boatlift"
 			if name == "token" {

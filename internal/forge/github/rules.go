@@ -41,7 +41,7 @@ func (d demand) source() int64 {
 
 // InspectRepository implements forge.Inspector. It needs no permission but to read: organisations' rulesets show, and of classic protection
 // what GitHub shows to readers.
-func (f *Forge) InspectRepository(ctx context.Context, repo forge.Repository, check string, tell func(forge.Finding)) error {
+func (f *Forge) InspectRepository(ctx context.Context, repo forge.Repository, wanted forge.Wanted, tell func(forge.Finding)) error {
 	if repo.Archived {
 		tell(forge.Finding{About: repo.FullName, Say: "it is archived: the bot only reads it"})
 		return ctx.Err()
@@ -51,7 +51,7 @@ func (f *Forge) InspectRepository(ctx context.Context, repo forge.Repository, ch
 	bypassed := ""
 	err := f.in(ctx, repo, "read the rules of "+clean(branch, 100), func(t target) error {
 		var err error
-		if demands, err = f.demands(ctx, t, branch, check); err != nil {
+		if demands, err = f.demands(ctx, t, branch, wanted.Check); err != nil {
 			return err
 		}
 		for _, d := range demands {
@@ -65,7 +65,7 @@ func (f *Forge) InspectRepository(ctx context.Context, repo forge.Repository, ch
 		tell(trouble(repo.FullName, err))
 		return ctx.Err()
 	}
-	tell(f.judgeDemands(repo, check, demands))
+	tell(f.judgeDemands(repo, wanted.Check, demands))
 	if slices.ContainsFunc(demands, func(d demand) bool { return d.strict }) {
 		tell(forge.Finding{
 			About: repo.FullName, Say: "a branch has to be up to date before a merge: each merge leaves every other open pull request behind, and the bot rebuilds only what conflicts",

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/boatlift/boatlift/internal/forge"
 )
 
 func required(checks string) string {
@@ -52,7 +54,7 @@ func TestWhetherTheGateIsRequiredAndFromWhom(t *testing.T) {
 		f.json("GET /repos/acme/infra/branches/main", 200, `{"name": "main", "protected": true`+protection+`}`)
 		f.json("GET /repos/acme/infra/rulesets/11", 404, `{"message": "Not Found"}`)
 		var found inspection
-		if err := f.forge.InspectRepository(t.Context(), repo, "boatlift/gate", found.tell); err != nil {
+		if err := f.forge.InspectRepository(t.Context(), repo, forge.Wanted{Check: "boatlift/gate"}, found.tell); err != nil {
 			t.Fatal(err)
 		}
 		if len(found) != 1 || !strings.Contains(found[0], tc.want) {
@@ -75,7 +77,7 @@ func TestABotThatMayBypassTheGateIsTold(t *testing.T) {
 		f.json("GET /repos/acme/infra/rules/branches/main", 200, "["+required(`{"context": "boatlift/gate", "integration_id": 4242}`)+"]")
 		f.json("GET /repos/acme/infra/rulesets/11", 200, fmt.Sprintf(`{"id": 11, "name": "guard main", "current_user_can_bypass": %q}`, can))
 		var found inspection
-		if err := f.forge.InspectRepository(t.Context(), infra(), "boatlift/gate", found.tell); err != nil {
+		if err := f.forge.InspectRepository(t.Context(), infra(), forge.Wanted{Check: "boatlift/gate"}, found.tell); err != nil {
 			t.Fatal(err)
 		}
 		if want {
@@ -97,7 +99,7 @@ func TestBranchesThatMustBeUpToDateAreTold(t *testing.T) {
 		f.json("GET /repos/acme/infra/rules/branches/main", 200, "["+strings.Join(tc.rules, ",")+"]")
 		f.json("GET /repos/acme/infra/rulesets/11", 404, `{"message": "Not Found"}`)
 		var found inspection
-		if err := f.forge.InspectRepository(t.Context(), infra(), "boatlift/gate", found.tell); err != nil {
+		if err := f.forge.InspectRepository(t.Context(), infra(), forge.Wanted{Check: "boatlift/gate"}, found.tell); err != nil {
 			t.Fatal(err)
 		}
 		if tc.want {
@@ -113,7 +115,7 @@ func TestRulesOfABranchWithASlash(t *testing.T) {
 	repo := infra()
 	repo.DefaultBranch = "release/a b"
 	var found inspection
-	if err := f.forge.InspectRepository(t.Context(), repo, "boatlift/gate", found.tell); err != nil {
+	if err := f.forge.InspectRepository(t.Context(), repo, forge.Wanted{Check: "boatlift/gate"}, found.tell); err != nil {
 		t.Fatal(err)
 	}
 	checkEqual(t, "asked", f.count("GET /repos/acme/infra/rules/branches/release/a%20b?"), 1)
@@ -125,7 +127,7 @@ func TestAnArchivedRepositoryHasNoRulesToMend(t *testing.T) {
 	repo := infra()
 	repo.Archived = true
 	var found inspection
-	if err := f.forge.InspectRepository(t.Context(), repo, "boatlift/gate", found.tell); err != nil {
+	if err := f.forge.InspectRepository(t.Context(), repo, forge.Wanted{Check: "boatlift/gate"}, found.tell); err != nil {
 		t.Fatal(err)
 	}
 	found.want(t, "it is archived: the bot only reads it / ")

@@ -115,7 +115,7 @@ func (f *gitLabFace) hook(r *repo) obj {
 	return obj{
 		"id": 1, "url": f.h.webhook.URL, "name": "boatlift", "description": "", "project_id": r.id, "created_at": gitLabTime(r.createdAt),
 		"push_events": true, "push_events_branch_filter": "", "tag_push_events": true, "merge_requests_events": true, "note_events": true,
-		"confidential_note_events": false, "issues_events": false, "confidential_issues_events": false, "job_events": false, "pipeline_events": true,
+		"confidential_note_events": false, "issues_events": false, "confidential_issues_events": false, "job_events": true, "pipeline_events": true,
 		"wiki_page_events": false, "deployment_events": true, "releases_events": false, "resource_access_token_events": false,
 		"enable_ssl_verification": true, "alert_status": health.alert(now), "disabled_until": until, "custom_webhook_template": "", "custom_headers": []any{},
 	}

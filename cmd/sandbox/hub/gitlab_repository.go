@@ -105,11 +105,19 @@ func (f *gitLabFace) protectedBranch(r *repo) obj {
 		words := map[Permission]string{Write: "Developers + Maintainers", Admin: "Maintainers"}
 		return []any{obj{"id": r.id, "access_level": gitLabAccess(p), "access_level_description": words[p], "user_id": nil, "group_id": nil, "deploy_key_id": nil}}
 	}
+	push := level(Write)
+	if r.protection.PushNobody {
+		push = []any{obj{"id": r.id, "access_level": 0, "access_level_description": "No one", "user_id": nil, "group_id": nil, "deploy_key_id": nil}}
+	}
 	by := r.protection.MergeBy
 	if by == "" {
 		by = Write
 	}
-	body := obj{"id": r.id, "name": r.defaultBranch, "push_access_levels": level(Write), "merge_access_levels": level(by), "allow_force_push": false}
+	merge := level(by)
+	if only := f.h.accounts[strings.ToLower(r.protection.MergeOnly)]; only != nil {
+		merge = []any{obj{"id": r.id, "access_level": 40, "access_level_description": only.login, "user_id": only.id, "group_id": nil, "deploy_key_id": nil}}
+	}
+	body := obj{"id": r.id, "name": r.defaultBranch, "push_access_levels": push, "merge_access_levels": merge, "allow_force_push": false}
 	if f.h.opts.GitLab != Free {
 		body["unprotect_access_levels"], body["code_owner_approval_required"] = []any{}, false
 	}
@@ -131,10 +139,10 @@ func (f *gitLabFace) branch(c *call, name string) (obj, error) {
 	defer c.h.mu.Unlock()
 	r := c.repo
 	isProtected := name == r.defaultBranch && r.protection != nil
-	byDevelopers := !isProtected || r.protection.MergeBy != Admin
+	byDevelopers := !isProtected || r.protection.MergeBy != Admin && r.protection.MergeOnly == ""
 	return obj{
 		"name": name, "commit": f.commit(r, &infos[0]), "merged": false, "protected": isProtected, "default": name == r.defaultBranch,
-		"developers_can_push": true, "developers_can_merge": byDevelopers, "can_push": c.h.permissionLocked(r, c.by).rank() >= Write.rank(),
+		"developers_can_push": !isProtected || !r.protection.PushNobody, "developers_can_merge": byDevelopers, "can_push": c.h.permissionLocked(r, c.by).rank() >= Write.rank(),
 		"web_url": f.web("/%s/-/tree/%s", r.fullName(), name),
 	}, nil
 }

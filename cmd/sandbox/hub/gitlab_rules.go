@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // gitLabBlock is what keeps a merge request from being merged, apart from conflicts.
@@ -57,6 +58,9 @@ func (h *Hub) gitLabBlockedLocked(p *pull) gitLabBlock {
 // mayMergeLocked tells whether somebody may merge into a pull request's base. Only a GitLab lets fewer merge than push.
 func (h *Hub) mayMergeLocked(p *pull, by *account) bool {
 	least := Write
+	if protection := p.repo.protection; p.repo.gitLab && protection != nil && protection.MergeOnly != "" && p.base == p.repo.defaultBranch {
+		return strings.EqualFold(by.login, protection.MergeOnly) && h.permissionLocked(p.repo, by).rank() >= Write.rank()
+	}
 	if protection := p.repo.protection; p.repo.gitLab && protection != nil && protection.MergeBy != "" && p.base == p.repo.defaultBranch {
 		least = protection.MergeBy
 	}

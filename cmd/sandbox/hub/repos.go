@@ -81,6 +81,10 @@ type Protection struct {
 	Bypassed     bool // the app may bypass it, says the API; it does not try
 	// MergeBy is who may merge, in a GitLab: Write by default, or Admin: its maintainers only.
 	MergeBy Permission
+	// MergeOnly is the one account that may merge, in a GitLab with a licence; it takes the place of MergeBy.
+	MergeOnly string
+	// PushNobody lets nobody push to it, says a GitLab; the sandbox's git does not look at that.
+	PushNobody bool
 }
 
 // RequiredCheck is a check or status that must be green.

@@ -155,6 +155,12 @@ func TestAHoldOnOneImageHoldsItsAppsNews(t *testing.T) {
 	if n := len(r.promotions); n != 1 {
 		t.Errorf("%d promotions were begun, want none of web's news alone while worker is on hold", n)
 	}
+	told := slices.ContainsFunc(s.turn(r, -1).Notes, func(n Note) bool {
+		return n.Image == web && n.Tag == "1.2.0" && strings.Contains(n.Say, "waits for worker, which moves with it and is on hold")
+	})
+	if !told {
+		t.Error("no note says what web's 1.2.0 waits for")
+	}
 	r.holds = nil
 	s.rest()
 	if open := r.open(); len(open) != 1 || len(open[0].release.Changes) != 2 || !strings.Contains(open[0].release.Label(), "1.2.0") {

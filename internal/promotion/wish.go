@@ -54,7 +54,7 @@ func (p *planner) wishFor(env Environment, app App, promotions []*Promotion) (Re
 			})
 		}
 	}
-	held := slices.ContainsFunc(targets, func(t target) bool { return t.held })
+	held := p.heldUp(env, app, targets)
 	if !ready || held || len(changes) == 0 {
 		return Release{}, false // the whole app waits for the registry's answer, and for the end of a hold
 	}
@@ -63,6 +63,27 @@ func (p *planner) wishFor(env Environment, app App, promotions []*Promotion) (Re
 		return release, true
 	}
 	return release, p.settled(env, app, targets, promotions)
+}
+
+// heldUp tells whether an image of the app that would move is on hold, and notes at the others that they wait for it.
+func (p *planner) heldUp(env Environment, app App, targets []target) bool {
+	i := slices.IndexFunc(targets, func(t target) bool { return t.held })
+	if i < 0 {
+		return false
+	}
+	for _, t := range targets {
+		if t.moves {
+			p.note(Note{
+				Environment: env.Name, App: app.Name, Image: t.name, Tag: t.want.Tag, Since: t.want.First,
+				Say: "waits for " + targets[i].name.Base() + ", which moves with it and is on hold", Hint: holdHint(env),
+			})
+		}
+	}
+	return true
+}
+
+func holdHint(env Environment) string {
+	return "lift the hold with boatlift lift when " + env.Name + " may move again"
 }
 
 // target finds what an image should move to. ok is false while the registry cannot be asked.
@@ -121,7 +142,7 @@ func (p *planner) target(env Environment, app App, name image.Name) (t target, o
 	}
 	if reason := p.heldBecause(env.Name, name); reason != "" {
 		note.Say = "on hold: " + reason
-		note.Hint = "lift the hold with boatlift lift when " + env.Name + " may move again"
+		note.Hint = holdHint(env)
 		p.note(note)
 		t.held = true
 		return t, true

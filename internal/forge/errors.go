@@ -18,6 +18,8 @@ var (
 	ErrStale = errors.New("the head has moved")
 	// ErrNotMergeable: the forge refuses the merge.
 	ErrNotMergeable = errors.New("not mergeable now")
+	// ErrChecking: the forge refuses the merge because it is still finding out whether it can be done. It will be done soon.
+	ErrChecking = fmt.Errorf("%w, as that is still being found out", ErrNotMergeable)
 	// ErrQueued: not merged yet, but in the merge queue of the base branch, which goes on by itself.
 	ErrQueued = errors.New("in the merge queue")
 	// ErrRefused: the forge understood and will not do it, whoever asks: a missing branch, a closed one reopened. Asking again does not help.

@@ -255,8 +255,8 @@ func (t *turn) mayDelete(pr promotion.Promotion) bool {
 // merge merges exactly what gate and approvals saw. What became of it the next turn sees.
 func (t *turn) merge(ctx context.Context, a promotion.Merge) (merged bool, err error) {
 	_, err = t.forge.Merge(ctx, t.repo, a.Promotion.PullRequest, a.Head, cmp.Or(a.Method, t.repo.MergeMethod))
-	if errors.Is(err, forge.ErrStale) {
-		t.wakeLater(5 * time.Second) // a list that lags behind told of a head that is not there any more
+	if errors.Is(err, forge.ErrStale) || errors.Is(err, forge.ErrChecking) {
+		t.wakeLater(5 * time.Second) // a list that lags behind told of a head that is not there any more, or the forge is not ready
 		return false, nil
 	}
 	if errors.Is(err, forge.ErrQueued) {

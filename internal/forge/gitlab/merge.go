@@ -64,6 +64,9 @@ func (f *Forge) whyNot(ctx context.Context, repo forge.Repository, number int, s
 	if now.State == "opened" && now.SHA != sha {
 		return as(err, forge.ErrStale)
 	}
+	if mergeability(now) == forge.MergeUnknown || now.DetailedMergeStatus == "draft_status" && !now.Draft {
+		err = as(err, forge.ErrChecking)
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		e.Message = strings.TrimPrefix(e.Message+"; it is "+wire.Clean(now.State, 40)+", "+strings.ReplaceAll(wire.Clean(now.DetailedMergeStatus, 60), "_", " "), "; ")

@@ -150,8 +150,9 @@ func TestAMergeThatIsRefusedSaysWhy(t *testing.T) {
 		says   string
 	}{
 		"another head":             {409, mergeRequest(), forge.ErrStale, "SHA"},
-		"a draft":                  {405, mergeRequest("detailed_merge_status", "draft_status"), forge.ErrNotMergeable, "draft status"},
-		"still checking":           {422, mergeRequest("detailed_merge_status", "checking"), forge.ErrNotMergeable, "checking"},
+		"a draft":                  {405, mergeRequest("detailed_merge_status", "draft_status", "draft", true), forge.ErrNotMergeable, "draft status"},
+		"no draft any more":        {405, mergeRequest("detailed_merge_status", "draft_status"), forge.ErrChecking, "draft status"},
+		"still checking":           {422, mergeRequest("detailed_merge_status", "checking"), forge.ErrChecking, "checking"},
 		"not allowed":              {401, mergeRequest(), forge.ErrForbidden, "401"},
 		"moved since, and refused": {405, mergeRequest("sha", newer), forge.ErrStale, "405"},
 		"not acceptable":           {406, mergeRequest("detailed_merge_status", "conflict"), forge.ErrNotMergeable, "conflict"},

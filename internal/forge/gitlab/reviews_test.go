@@ -26,14 +26,14 @@ func reviewed(t *testing.T, approvedBy, notes, reviewers string) *fake {
 
 var people = map[int]string{3: "alice", 4: "bob", 5: "release-robot", 42: "boatlift"}
 
-func who(id int) string { return fmt.Sprintf(`{"id": %d, "username": %q}`, id, people[id]) }
+func basicUser(id int) string { return fmt.Sprintf(`{"id": %d, "username": %q}`, id, people[id]) }
 
 func note(id int, system bool, at, body string) string {
-	return fmt.Sprintf(`{"id": 1, "system": %t, "author": %s, "created_at": "2026-11-20T%s:00Z", "body": %q}`, system, who(id), at, body)
+	return fmt.Sprintf(`{"id": 1, "system": %t, "author": %s, "created_at": "2026-11-20T%s:00Z", "body": %q}`, system, basicUser(id), at, body)
 }
 
 func TestReviewsAreMadeOfWhatStandsAndWhenItWasSaid(t *testing.T) {
-	user := func(id int) string { return `{"user": ` + who(id) + `}` }
+	user := func(id int) string { return `{"user": ` + basicUser(id) + `}` }
 	for name, c := range map[string]struct {
 		approvedBy, notes, reviewers []string
 		want                         []string
@@ -60,7 +60,7 @@ func TestReviewsAreMadeOfWhatStandsAndWhenItWasSaid(t *testing.T) {
 			[]string{"alice dismissed 1", "alice dismissed 1", "alice approved 2"},
 		},
 		"an approval without a note, of a GitLab that tells the moment": {
-			[]string{`{"user": ` + who(3) + `, "approved_at": "2026-11-20T12:30:00Z"}`}, nil, nil, []string{"alice approved 2"},
+			[]string{`{"user": ` + basicUser(3) + `, "approved_at": "2026-11-20T12:30:00Z"}`}, nil, nil, []string{"alice approved 2"},
 		},
 		"an approval of which nobody knows the moment": {
 			[]string{user(3)}, nil, nil, []string{"alice approved ?"},
@@ -68,19 +68,19 @@ func TestReviewsAreMadeOfWhatStandsAndWhenItWasSaid(t *testing.T) {
 		"a demand that stands": {
 			nil,
 			[]string{note(3, true, "11:00", "requested changes")},
-			[]string{`{"user": ` + who(3) + `, "state": "requested_changes"}`},
+			[]string{`{"user": ` + basicUser(3) + `, "state": "requested_changes"}`},
 			[]string{"alice changes_requested 1"},
 		},
 		"a demand that was taken back": {
 			nil,
 			[]string{note(3, true, "11:00", "requested changes")},
-			[]string{`{"user": ` + who(3) + `, "state": "unreviewed"}`},
+			[]string{`{"user": ` + basicUser(3) + `, "state": "unreviewed"}`},
 			[]string{"alice dismissed 1"},
 		},
 		"a demand that was met": {
 			[]string{user(3)},
 			[]string{note(3, true, "11:00", "requested changes"), note(3, true, "13:00", noteApproved)},
-			[]string{`{"user": ` + who(3) + `, "state": "approved"}`},
+			[]string{`{"user": ` + basicUser(3) + `, "state": "approved"}`},
 			[]string{"alice changes_requested 1", "alice approved 2"},
 		},
 		"a machine's approval, and words of people and of the bot": {

@@ -117,7 +117,7 @@ func soundLog(dir string) error {
 				return fmt.Errorf("the bot's log has: %s", line)
 			}
 		}
-		for _, secret := range []string{"sandbox-registry-token", "sandbox-webhook-secret", "PRIVATE KEY"} {
+		for _, secret := range []string{"sandbox-registry-token", "sandbox-webhook-secret", "PRIVATE KEY", "ghs_", "ghp_", "github_pat_", "glpat-"} {
 			if strings.Contains(line, secret) {
 				return fmt.Errorf("the bot's log tells a secret: %s", line)
 			}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -224,4 +227,83 @@ func TestRefusedJobsAreLoggedNowAndThenWithoutTheirTokens(t *testing.T) {
 	if got := ask(g, "GET", "Bearer read-secret", "192.0.2.1").Code; got != 200 {
 		t.Errorf("a token from the same address is answered %d: nobody can guess a job's, so that they do not count as guesses", got)
 	}
+}
+
+func TestARoleMayWhatThoseBelowItMayAndNothingAbove(t *testing.T) {
+	ladder := []Role{Read, Operate, Override}
+	for i, has := range ladder {
+		for j, needed := range ladder {
+			if got := (Caller{Role: has}).may(needed); got != (j <= i) {
+				t.Errorf("%s may what needs %s: %t", has, needed, got)
+			}
+		}
+	}
+	for _, alone := range []Role{Push, Certify, Pipeline, "", "admin", "READ"} {
+		for _, needed := range append(ladder, Certify) {
+			if (Caller{Role: alone, Push: patterns("**")}).may(needed) {
+				t.Errorf("%q may what needs %s", alone, needed)
+			}
+		}
+	}
+	if (Caller{Role: Override}).may(Certify) {
+		t.Error("who may override may say that tests passed")
+	}
+}
+
+// TestTokensAreComparedInConstantTime reads the program: nothing that is asked whose token it is may compare texts, or end early.
+func TestTokensAreComparedInConstantTime(t *testing.T) {
+	parsed, err := parser.ParseFile(token.NewFileSet(), "access.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashed, compared, found := 0, 0, false
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		f, ok := n.(*ast.FuncDecl)
+		if !ok || f.Name.Name != "find" {
+			return true
+		}
+		found = true
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if is(n.Fun, "sha256", "Sum256") {
+					hashed++
+				}
+				if is(n.Fun, "subtle", "ConstantTimeCompare") {
+					compared++
+				}
+				if is(n.Fun, "bytes", "Equal") || is(n.Fun, "strings", "Compare") || is(n.Fun, "strings", "EqualFold") {
+					t.Error("tokens are compared by what ends at the first difference")
+				}
+			case *ast.RangeStmt:
+				ast.Inspect(n.Body, func(n ast.Node) bool {
+					switch n.(type) {
+					case *ast.ReturnStmt, *ast.BranchStmt:
+						t.Error("the loop over tokens ends early, which tells where the right one stands")
+					}
+					return true
+				})
+			case *ast.BinaryExpr:
+				for _, side := range []ast.Expr{n.X, n.Y} {
+					if name, ok := side.(*ast.Ident); ok && (name.Name == "secret" || name.Name == "sum" || name.Name == "known") {
+						t.Errorf("%s is compared by an operator", name.Name)
+					}
+				}
+			}
+			return true
+		})
+		return false
+	})
+	if !found || hashed != 2 || compared != 1 {
+		t.Errorf("find hashes %d times and compares %d times; want both the given and the known token hashed, and one comparison in constant time", hashed, compared)
+	}
+}
+
+func is(e ast.Expr, pkg, name string) bool {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	x, ok := s.X.(*ast.Ident)
+	return ok && x.Name == pkg && s.Sel.Name == name
 }

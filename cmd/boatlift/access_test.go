@@ -194,7 +194,10 @@ func TestEveryChangeRecordsWhoMadeIt(t *testing.T) {
 		lose()
 		if who.operator == whoami() {
 			for _, command := range [][]string{
-				{"resume"}, {"hold", "acme/infra-production:production", "--reason", "load test"}, {"lift", "acme/infra-production:production"}, {"sync"},
+				{"resume"},
+				{"hold", "acme/infra-production:production", "--reason", "load test"},
+				{"lift", "acme/infra-production:production"},
+				{"sync"},
 				{"verify", "--environment", "acme/infra-acceptance:acceptance", "--name", "smoke", "--result", "passed", "--image", web},
 			} {
 				if out, err := s.Bot.Command(ctx, command...); err != nil {
@@ -207,8 +210,11 @@ func TestEveryChangeRecordsWhoMadeIt(t *testing.T) {
 			})
 			must(err)
 			for _, r := range []struct{ role, path, body string }{
-				{"operate", "/resumes", `{"actor": "mallory"}`}, {"operate", "/holds", holdBody}, {"operate", "/lifts", holdBody},
-				{"operate", "/sync", `{"actor": "mallory"}`}, {"certify", "/verifications", string(verification)},
+				{"operate", "/resumes", `{"actor": "mallory"}`},
+				{"operate", "/holds", holdBody},
+				{"operate", "/lifts", holdBody},
+				{"operate", "/sync", `{"actor": "mallory"}`},
+				{"certify", "/verifications", string(verification)},
 			} {
 				if status, text, _ := asks(t, s, tokenOf(r.role), "POST", r.path, r.body); status != http.StatusOK {
 					t.Errorf("%s as %s is answered %d %s", r.path, r.role, status, text)

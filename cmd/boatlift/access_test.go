@@ -48,24 +48,7 @@ func trail(t *testing.T, s *stage.Stage) []store.AuditEntry {
 	if err := s.Bot.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(s.Bot.DataDir(), "boatlift.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	if _, err := db.AuditVerify(t.Context()); err != nil {
-		t.Error(err)
-	}
-	list, err := db.AuditTail(t.Context(), store.AuditFilter{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Reverse(list)
-	return list
+	return trailOf(t, "sqlite:"+filepath.Join(s.Bot.DataDir(), "boatlift.db"))
 }
 
 const holdBody = `{"environment": "acme/infra-production:production", "reason": "load test", "actor": "mallory"}`

@@ -94,6 +94,18 @@ forges:
 %s%s`, b.listen, b.DataDir(), strings.TrimRight(b.registry, "\n"), entry, b.apiURL, b.forge, limits, b.more)
 }
 
+// UseDatabase has the bot use a PostgreSQL database from its next start on.
+func (b *Bot) UseDatabase(url string) error {
+	const file = "database-url"
+	if err := os.WriteFile(filepath.Join(b.dir, file), []byte(url), 0o600); err != nil {
+		return err
+	}
+	if entry := "database: file:" + file + "\n"; !strings.HasPrefix(b.more, entry) {
+		b.more = entry + b.more
+	}
+	return nil
+}
+
 // Start runs the process and waits until it listens. Started again, it has its old address.
 func (b *Bot) Start(ctx context.Context) error {
 	file := filepath.Join(b.dir, "boatlift.yaml")

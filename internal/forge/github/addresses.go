@@ -3,9 +3,10 @@ package github
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // addresses are where the parts of one GitHub are. On github.com and in ghe.com's clouds the parts have hosts of their own; on an
@@ -30,7 +31,7 @@ func addressesOf(base string) (addresses, error) {
 		return addresses{}, errors.New("github: the API's address must not hold credentials")
 	case api.Host == "" || api.RawQuery != "" || api.Fragment != "":
 		return addresses{}, fmt.Errorf("github: the API's address %q is not like https://HOST/api/v3", api.Redacted())
-	case api.Scheme != "https" && (api.Scheme != "http" || !loopback(api.Hostname())):
+	case api.Scheme != "https" && (api.Scheme != "http" || !wire.Loopback(api.Hostname())):
 		return addresses{}, fmt.Errorf("github: the API's address %q must be https, as tokens go there", api.Redacted())
 	}
 	at := func(host, path string) *url.URL { return &url.URL{Scheme: api.Scheme, Host: host, Path: path} }
@@ -49,12 +50,4 @@ func addressesOf(base string) (addresses, error) {
 		api: at(api.Host, path+"/"), graphql: at(api.Host, root+"/api/graphql"), uploads: at(api.Host, root+"/api/uploads/"),
 		web: at(api.Host, root).String(), mail: "users.noreply." + api.Hostname(),
 	}, nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }

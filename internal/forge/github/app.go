@@ -15,14 +15,15 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // app is the way in as a GitHub App: a JWT for what is the App's own, and a token for each installation.
 type app struct {
 	*Forge
 	id     int64
-	secret Secret  // the private key
-	limits *limits // of what is sent as the App itself
+	secret Secret       // the private key
+	limits *wire.Limits // of what is sent as the App itself
 
 	mu        sync.Mutex
 	key       []byte // the newest that is one
@@ -42,7 +43,7 @@ type gitToken struct {
 const freshEnough = 5 * time.Minute
 
 func newApp(f *Forge, id int64, key Secret) (*app, error) {
-	a := &app{Forge: f, id: id, secret: key, limits: &limits{clock: f.clock}, gitTokens: map[forge.RepoID]*gitToken{}}
+	a := &app{Forge: f, id: id, secret: key, limits: &wire.Limits{Clock: f.clock}, gitTokens: map[forge.RepoID]*gitToken{}}
 	a.client()
 	if a.api == nil {
 		return nil, errors.New("github: the App's private key is not an RSA key in PEM form")
@@ -236,7 +237,7 @@ func (a *app) gitAuth(ctx context.Context, t target) (forge.GitAuth, error) {
 		return forge.GitAuth{Username: "x-access-token", Password: known.value}, nil
 	}
 	limits := a.installation(t.installation).limits
-	if err := limits.wait(); err != nil {
+	if err := limits.Wait(); err != nil {
 		return forge.GitAuth{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -248,7 +249,7 @@ func (a *app) gitAuth(ctx context.Context, t target) (forge.GitAuth, error) {
 	})
 	value, err := transport.Token(ctx)
 	if err != nil {
-		return forge.GitAuth{}, limits.learn(err)
+		return forge.GitAuth{}, learn(limits, err)
 	}
 	expires, _, err := transport.Expiry()
 	if err != nil || value == "" {

@@ -7,20 +7,21 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // SetCheck implements forge.Checks. There is one check run of this App, or by a token one newest status, per commit and name: it is
 // looked for, then changed or made. One that shows all of it already is left alone.
 func (f *Forge) SetCheck(ctx context.Context, repo forge.Repository, check forge.Check) error {
-	doing := "set check " + clean(check.Name, 100)
+	doing := "set check " + wire.Clean(check.Name, 100)
 	if check.Title == "" {
 		check.Title = check.Name
 	}
-	check.Title, check.Summary = title(check.Title), cut(check.Summary, maxBody)
+	check.Title, check.Summary = wire.Title(check.Title, maxTitle), wire.Cut(check.Summary, maxBody)
 	if check.Summary == "" {
 		check.Summary = check.Title // GitHub refuses an empty one
 	}
-	check.DetailsURL = link(check.DetailsURL)
+	check.DetailsURL = wire.Link(check.DetailsURL)
 	if _, _, err := runState(check.Conclusion); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 const createCommit = `mutation($input: CreateCommitOnBranchInput!) {
@@ -20,7 +21,7 @@ const createCommit = `mutation($input: CreateCommitOnBranchInput!) {
 // Enterprise Server does so only where its site signs what is done on the web.
 // https://docs.github.com/en/graphql/reference/mutations#createcommitonbranch
 func (f *Forge) CreateCommit(ctx context.Context, repo forge.Repository, commit forge.NewCommit) (sha string, signed bool, err error) {
-	doing := "commit to branch " + clean(commit.Branch, 100)
+	doing := "commit to branch " + wire.Clean(commit.Branch, 100)
 	additions := make([]map[string]string, 0, len(commit.Files))
 	for _, path := range slices.Sorted(maps.Keys(commit.Files)) {
 		additions = append(additions, map[string]string{"path": path, "contents": base64.StdEncoding.EncodeToString(commit.Files[path])})

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // payload is what is read of an event: enough to know where to look, and a sentence for people. The shapes are GitHub's own,
@@ -77,7 +78,7 @@ func (f *Forge) Decode(header http.Header, body []byte) (forge.Event, error) {
 	if name == "" {
 		return forge.Event{}, errors.New("the event has no X-GitHub-Event")
 	}
-	event := forge.Event{DeliveryID: clean(header.Get("X-Github-Delivery"), 100), Kind: clean(name, 64)}
+	event := forge.Event{DeliveryID: wire.Clean(header.Get("X-Github-Delivery"), 100), Kind: wire.Clean(name, 64)}
 	if !eventPattern.MatchString(name) || !known(name) {
 		event.Ignored = "events of this kind tell Boatlift nothing"
 		return event, nil
@@ -87,10 +88,10 @@ func (f *Forge) Decode(header http.Header, body []byte) (forge.Event, error) {
 	}
 	var p payload
 	if err := json.Unmarshal(body, &p); err != nil {
-		return forge.Event{}, fmt.Errorf("the body of %s is not what GitHub sends: %s", name, clean(err.Error(), 200))
+		return forge.Event{}, fmt.Errorf("the body of %s is not what GitHub sends: %s", name, wire.Clean(err.Error(), 200))
 	}
 	if p.Action != "" {
-		event.Kind += "." + clean(p.Action, 64)
+		event.Kind += "." + wire.Clean(p.Action, 64)
 	}
 	d := decoder{forge: f, payload: &p, event: &event}
 	if err := d.decode(name); err != nil {
@@ -116,7 +117,7 @@ type decoder struct {
 }
 
 func (d *decoder) decode(name string) error {
-	who := clean(d.Sender.Login, 100)
+	who := wire.Clean(d.Sender.Login, 100)
 	switch name {
 	case "ping":
 		d.event.About = "GitHub tries the webhook"
@@ -145,7 +146,7 @@ func (d *decoder) decode(name string) error {
 	case "check_run", "check_suite":
 		d.checks(name, who)
 	case "workflow_run":
-		d.event.About = fmt.Sprintf("workflow %q %s %s", clean(d.Workflow.Name, 100), d.verb("ran"), clean(d.Workflow.Conclusion, 40))
+		d.event.About = fmt.Sprintf("workflow %q %s %s", wire.Clean(d.Workflow.Name, 100), d.verb("ran"), wire.Clean(d.Workflow.Conclusion, 40))
 		if d.Action == "requested" {
 			d.ignore("the workflow has not begun")
 		}
@@ -157,7 +158,7 @@ func (d *decoder) decode(name string) error {
 	case "repository":
 		d.repository(who)
 	case "member": // of webhooks that are not an App's: by a token, the bot is let in like a person
-		d.event.About = fmt.Sprintf("collaborators of %s: %s by %s", clean(d.Repository.FullName, 201), d.verb("changed"), who)
+		d.event.About = fmt.Sprintf("collaborators of %s: %s by %s", wire.Clean(d.Repository.FullName, 201), d.verb("changed"), who)
 		d.event.Discover = true
 	}
 	d.event.About = strings.TrimSpace(d.event.About)
@@ -180,7 +181,7 @@ func (d *decoder) verb(without string) string {
 	case "suspend", "unsuspend":
 		return d.Action + "ed"
 	}
-	return strings.ReplaceAll(clean(d.Action, 40), "_", " ")
+	return strings.ReplaceAll(wire.Clean(d.Action, 40), "_", " ")
 }
 
 // own tells whether the bot itself did it. Until somebody asked who the bot is, nothing is its own.
@@ -193,7 +194,7 @@ func (d *decoder) installations(name, who string) error {
 		return errors.New("it names no installation")
 	}
 	d.event.Discover = true
-	what := "the App in " + clean(d.Installation.Account.Login, 100)
+	what := "the App in " + wire.Clean(d.Installation.Account.Login, 100)
 	switch name {
 	case "installation_repositories":
 		what = "repositories of " + what
@@ -210,7 +211,7 @@ func (d *decoder) push(who string) {
 	if d.Deleted {
 		verb = "deleted"
 	}
-	d.event.About = fmt.Sprintf("%s %s %s", who, verb, clean(strings.TrimPrefix(branch, "refs/"), 200))
+	d.event.About = fmt.Sprintf("%s %s %s", who, verb, wire.Clean(strings.TrimPrefix(branch, "refs/"), 200))
 	switch {
 	case !isBranch:
 		d.ignore("a tag, not a branch")
@@ -234,7 +235,7 @@ func (d *decoder) pull(who string) error {
 	case "dequeued":
 		var why string
 		_ = json.Unmarshal(d.Reason, &why) // another type is as good as none
-		if why = clean(strings.ReplaceAll(strings.ToLower(why), "_", " "), 100); why != "" {
+		if why = wire.Clean(strings.ReplaceAll(strings.ToLower(why), "_", " "), 100); why != "" {
 			d.event.About += ": " + why
 		}
 	case "assigned", "unassigned", "review_requested", "review_request_removed", "locked", "unlocked", "milestoned", "demilestoned":
@@ -253,28 +254,28 @@ func (d *decoder) review(who string) error {
 	}
 	d.event.About = fmt.Sprintf("review of pull request %d %s by %s", d.PullRequest.Number, d.verb("changed"), who)
 	if d.Action == "submitted" {
-		said := strings.ReplaceAll(clean(strings.ToLower(d.Review.State), 40), "_", " ")
+		said := strings.ReplaceAll(wire.Clean(strings.ToLower(d.Review.State), 40), "_", " ")
 		d.event.About = fmt.Sprintf("pull request %d reviewed by %s: %s", d.PullRequest.Number, who, said)
 	}
 	return nil
 }
 
 func (d *decoder) deployments(name string) {
-	d.event.About = fmt.Sprintf("deployment to %s %s", clean(d.Deployment.Environment, 100), d.verb("began"))
+	d.event.About = fmt.Sprintf("deployment to %s %s", wire.Clean(d.Deployment.Environment, 100), d.verb("began"))
 	if name == "deployment_status" {
-		said := strings.ReplaceAll(clean(d.DeploymentStatus.State, 40), "_", " ")
-		d.event.About = fmt.Sprintf("deployment to %s: %s", clean(d.Deployment.Environment, 100), said)
+		said := strings.ReplaceAll(wire.Clean(d.DeploymentStatus.State, 40), "_", " ")
+		d.event.About = fmt.Sprintf("deployment to %s: %s", wire.Clean(d.Deployment.Environment, 100), said)
 	}
 }
 
 // checks keeps what people ask of the bot's own check, and what other Apps' checks came to.
 func (d *decoder) checks(name, who string) {
-	item, what := d.CheckRun, "check "+clean(d.CheckRun.Name, 100)
+	item, what := d.CheckRun, "check "+wire.Clean(d.CheckRun.Name, 100)
 	if name == "check_suite" {
 		item, what = d.CheckSet, "checks"
 	}
 	own := item.App.ID == d.forge.appID && item.App.ID != 0
-	d.event.About = fmt.Sprintf("%s %s %s", what, d.verb("changed"), clean(item.Conclusion, 40))
+	d.event.About = fmt.Sprintf("%s %s %s", what, d.verb("changed"), wire.Clean(item.Conclusion, 40))
 	switch d.Action {
 	case "rerequested", "requested_action":
 		d.event.About = fmt.Sprintf("%s of %s by %s", d.verb(""), what, who)
@@ -294,7 +295,7 @@ func (d *decoder) status() {
 	var context, state string
 	_ = json.Unmarshal(d.Context, &context) // another type is as good as none
 	_ = json.Unmarshal(d.State, &state)
-	d.event.About = fmt.Sprintf("status %s: %s", clean(context, 100), clean(state, 40))
+	d.event.About = fmt.Sprintf("status %s: %s", wire.Clean(context, 100), wire.Clean(state, 40))
 	switch {
 	case state == "pending":
 		d.ignore("the status is pending")
@@ -304,14 +305,14 @@ func (d *decoder) status() {
 }
 
 func (d *decoder) repository(who string) {
-	d.event.About = fmt.Sprintf("repository %s %s by %s", clean(d.Repository.FullName, 201), d.verb("changed"), who)
+	d.event.About = fmt.Sprintf("repository %s %s by %s", wire.Clean(d.Repository.FullName, 201), d.verb("changed"), who)
 	switch d.Action {
 	case "edited":
 		if d.Changes.DefaultBranch == nil {
 			d.ignore("it changes nothing that Boatlift looks at")
 			return
 		}
-		d.event.About = fmt.Sprintf("default branch of %s is %s now", clean(d.Repository.FullName, 201), clean(d.Repository.DefaultBranch, 200))
+		d.event.About = fmt.Sprintf("default branch of %s is %s now", wire.Clean(d.Repository.FullName, 201), wire.Clean(d.Repository.DefaultBranch, 200))
 	case "publicized", "privatized":
 		d.ignore("it changes nothing that Boatlift looks at")
 		return

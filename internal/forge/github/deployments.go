@@ -8,6 +8,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // maxDeploymentPages is how far back is looked, should a server not filter by environment.
@@ -19,7 +20,7 @@ func (f *Forge) Deployments(ctx context.Context, repo forge.Repository, environm
 		return nil, nil
 	}
 	var list []forge.Deployment
-	err := f.in(ctx, repo, "list the deployments to "+clean(environment, 100), func(t target) error {
+	err := f.in(ctx, repo, "list the deployments to "+wire.Clean(environment, 100), func(t target) error {
 		list = nil
 		options := &gh.DeploymentsListOptions{
 			Environment: environment, ListOptions: gh.ListOptions{Page: 1, PerPage: min(limit, pageSize)},
@@ -70,9 +71,9 @@ func readDeployment(ctx context.Context, t target, d *gh.Deployment) (forge.Depl
 	state, told := rolloutState(statuses)
 	deployment.State = state
 	if told != nil {
-		deployment.URL = link(told.GetLogURL())
+		deployment.URL = wire.Link(told.GetLogURL())
 		if deployment.URL == "" {
-			deployment.URL = link(told.GetTargetURL())
+			deployment.URL = wire.Link(told.GetTargetURL())
 		}
 		if at := moment(told.CreatedAt); at.After(deployment.UpdatedAt) {
 			deployment.UpdatedAt = at

@@ -10,8 +10,8 @@
 // request, a private key with the next request as the App and, for installations, when a token is minted anew after a refusal.
 //
 // Every installation has its own token, its own client and its own limits, so that one that is limited or gone never holds up
-// another. The way of a request: go-github; limits, which remember until when GitHub asked to wait and refuse at once instead of
-// sending; go-github-ratelimit, which keeps the primary limit; ghinstallation, which adds the token; answers, which bound what
+// another. The way of a request: go-github; wire.Limits, which remember until when GitHub asked to wait and refuse at once instead of
+// sending; go-github-ratelimit, which keeps the primary limit; ghinstallation, which adds the token; wire.Answers, which bound what
 // comes back and repeat a read once when its connection breaks; and an http.Transport with time-outs. A write is never repeated.
 //
 // Repositories are known by id. Where a name no longer leads to its id, or an installation no longer reaches it, both are looked up

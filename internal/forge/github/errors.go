@@ -14,6 +14,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // Error is what GitHub answered, or that it did not answer. errors.Is finds the forge's own error in it where there is one.
@@ -121,7 +122,7 @@ func (f *Forge) errorOf(doing string, err error) *Error {
 		return newError(doing, answer.Response)
 	}
 	cause := innermost(err)
-	said := clean(cause.Error(), maxMessage)
+	said := wire.Clean(cause.Error(), maxMessage)
 	if errors.Is(cause, context.DeadlineExceeded) {
 		said = "no answer in time"
 	}
@@ -144,15 +145,15 @@ func (f *Forge) limitIn(err error) *forge.LimitError {
 	var primary *gh.RateLimitError
 	if errors.As(err, &primary) {
 		return &forge.LimitError{
-			After: bounded(primary.Rate.Reset.Sub(f.clock())),
+			After: wire.Bounded(primary.Rate.Reset.Sub(f.clock())),
 			Cause: errors.New("no requests are left in this hour"),
 		}
 	}
 	var secondary *gh.AbuseRateLimitError
 	if errors.As(err, &secondary) {
-		after := defaultWait
+		after := wire.DefaultWait
 		if secondary.RetryAfter != nil {
-			after = bounded(*secondary.RetryAfter)
+			after = wire.Bounded(*secondary.RetryAfter)
 		}
 		return &forge.LimitError{After: after, Cause: errors.New("a secondary limit")}
 	}
@@ -177,7 +178,7 @@ const maxMessage = 300
 func newError(doing string, response *http.Response) *Error {
 	e := &Error{
 		Doing: doing, Status: response.StatusCode, Message: message(response),
-		Needs: clean(response.Header.Get("X-Accepted-Github-Permissions"), 100),
+		Needs: wire.Clean(response.Header.Get("X-Accepted-Github-Permissions"), 100),
 	}
 	switch e.Status {
 	case http.StatusUnauthorized:
@@ -220,7 +221,7 @@ func message(response *http.Response) string {
 			said = append(said, word)
 		}
 	}
-	return clean(strings.Join(said, "; "), maxMessage)
+	return wire.Clean(strings.Join(said, "; "), maxMessage)
 }
 
 func detailText(raw json.RawMessage) string {

@@ -10,6 +10,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // maxRunPages is how far back is looked, should a server not filter by branch and event.
@@ -21,7 +22,7 @@ func (f *Forge) Runs(ctx context.Context, repo forge.Repository, workflow, branc
 		return nil, nil
 	}
 	var list []forge.Deployment
-	err := f.in(ctx, repo, "list the runs of "+clean(workflow, 100), func(t target) error {
+	err := f.in(ctx, repo, "list the runs of "+wire.Clean(workflow, 100), func(t target) error {
 		list = nil
 		options := &gh.ListWorkflowRunsOptions{
 			Branch: branch, Event: "push", ExcludePullRequests: true, ListOptions: gh.ListOptions{Page: 1, PerPage: min(limit, pageSize)},
@@ -60,7 +61,7 @@ func deploymentOf(run *gh.WorkflowRun, workflow string) forge.Deployment {
 	}
 	return forge.Deployment{
 		ID: run.GetID(), Environment: workflow, SHA: run.GetHeadSHA(), State: runResult(run.GetStatus(), run.GetConclusion()),
-		URL: link(run.GetHTMLURL()), CreatedAt: moment(run.CreatedAt), UpdatedAt: updated,
+		URL: wire.Link(run.GetHTMLURL()), CreatedAt: moment(run.CreatedAt), UpdatedAt: updated,
 	}
 }
 
@@ -86,7 +87,7 @@ func runResult(status, conclusion string) forge.RolloutState {
 // Statuses implements forge.Evidence. It needs the permissions checks: read and statuses: read. Of a context that several set GitHub
 // keeps the newest word, whoever said it; check runs are each App's own.
 func (f *Forge) Statuses(ctx context.Context, repo forge.Repository, sha string) ([]forge.Status, error) {
-	doing := "list the statuses of " + clean(sha, 12)
+	doing := "list the statuses of " + wire.Clean(sha, 12)
 	if !commitPattern.MatchString(sha) {
 		return nil, &Error{Doing: doing, Message: "the commit is not named by its full hash", kind: forge.ErrRefused}
 	}
@@ -138,11 +139,11 @@ func newestRuns(runs []*gh.CheckRun, appID int64) []forge.Status {
 	list := make([]forge.Status, 0, len(newest))
 	for k, run := range newest {
 		s := forge.Status{
-			Name: k.name, State: checkState(run.GetStatus(), run.GetConclusion()), URL: link(run.GetDetailsURL()), At: moment(run.StartedAt),
+			Name: k.name, State: checkState(run.GetStatus(), run.GetConclusion()), URL: wire.Link(run.GetDetailsURL()), At: moment(run.StartedAt),
 			By: forge.Actor{Login: run.GetApp().GetSlug(), Bot: true, Self: k.app == appID && appID != 0},
 		}
 		if s.URL == "" {
-			s.URL = link(run.GetHTMLURL())
+			s.URL = wire.Link(run.GetHTMLURL())
 		}
 		if done := moment(run.CompletedAt); done.After(s.At) {
 			s.At = done
@@ -165,7 +166,7 @@ func newestStatuses(statuses []*gh.RepoStatus, self string) []forge.Status {
 	list := make([]forge.Status, 0, len(newest))
 	for name, s := range newest {
 		list = append(list, forge.Status{
-			Name: name, State: statusState(s.GetState()), URL: link(s.GetTargetURL()), At: at(s), By: actor(s.Creator, self),
+			Name: name, State: statusState(s.GetState()), URL: wire.Link(s.GetTargetURL()), At: at(s), By: actor(s.Creator, self),
 		})
 	}
 	return list

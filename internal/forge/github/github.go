@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -141,7 +140,7 @@ func New(options Options) (*Forge, error) {
 		options.Name = "github"
 	}
 	if options.Transport == nil {
-		options.Transport = newTransport()
+		options.Transport = wire.NewTransport()
 	}
 	at, err := addressesOf(options.BaseURL)
 	if err != nil {
@@ -155,7 +154,7 @@ func New(options Options) (*Forge, error) {
 		places:        map[forge.RepoID]place{},
 		noQueue:       map[branchOf]time.Time{},
 	}
-	f.base = &answers{next: options.Transport, clock: f.clock, log: f.log}
+	f.base = &wire.Answers{Next: options.Transport, Seen: (&watcher{clock: f.clock, log: f.log}).see}
 	if options.Token != nil {
 		f.entry = &account{Forge: f, token: options.Token, only: options.Only}
 		return f, nil
@@ -196,22 +195,8 @@ func (f *Forge) Name() string { return f.name }
 
 // Close gives idle connections back. The Forge works on afterwards.
 func (f *Forge) Close() {
-	if t, ok := f.base.(*answers).next.(*http.Transport); ok {
+	if t, ok := f.base.(*wire.Answers).Next.(*http.Transport); ok {
 		t.CloseIdleConnections()
-	}
-}
-
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 25 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConnsPerHost:   16,
-		MaxConnsPerHost:       64, // GitHub allows a hundred at once
-		ForceAttemptHTTP2:     true,
 	}
 }
 

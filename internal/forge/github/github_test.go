@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
@@ -134,7 +135,7 @@ func TestCloseGivesConnectionsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport, ok := f.base.(*answers).next.(*http.Transport)
+	transport, ok := f.base.(*wire.Answers).Next.(*http.Transport)
 	if !ok || transport.ResponseHeaderTimeout == 0 || transport.TLSHandshakeTimeout == 0 || f.entry.(*app).client().Client().Timeout == 0 {
 		t.Error("the default transport has no time-outs")
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // graphQLError is one of the errors that an answer of status 200 may hold.
@@ -50,12 +51,12 @@ var (
 )
 
 func graphQLRefusal(doing string, first graphQLError) error {
-	refused := &Error{Doing: doing, Message: clean(first.Message, maxMessage), kind: graphQLKind(first.Type)}
+	refused := &Error{Doing: doing, Message: wire.Clean(first.Message, maxMessage), kind: graphQLKind(first.Type)}
 	switch {
 	case first.Extensions.Code == "undefinedField":
 		refused.kind = errUnknownField
 	case first.Type == "RATE_LIMITED":
-		refused.kind, refused.cause = nil, &forge.LimitError{After: defaultWait, Cause: errLimited}
+		refused.kind, refused.cause = nil, &forge.LimitError{After: wire.DefaultWait, Cause: errLimited}
 	}
 	return refused
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // soonOver is when a token that ends is worth a word.
@@ -24,7 +25,7 @@ func (a *account) inspect(ctx context.Context, _ string, tell func(forge.Finding
 		tell(trouble("the token", err))
 		return
 	}
-	about := "the token of " + clean(self.Login, 100)
+	about := "the token of " + wire.Clean(self.Login, 100)
 	tell(forge.Finding{About: about, Say: "it is right; what this account does counts as the bot's doing"})
 	a.inspectScopes(about, response.Header, tell)
 	a.inspectEnd(about, response.Header, tell)
@@ -54,7 +55,7 @@ func (a *account) inspectScopes(about string, header http.Header, tell func(forg
 		case scope == "repo":
 			enough = true
 		case !slices.Contains([]string{"public_repo", "repo:status", "repo_deployment", "read:org", "read:packages"}, scope):
-			excess = append(excess, clean(scope, 50))
+			excess = append(excess, wire.Clean(scope, 50))
 		}
 	}
 	if !enough {

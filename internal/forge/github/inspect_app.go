@@ -9,6 +9,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // granted is what is read of an App and of an installation.
@@ -31,10 +32,10 @@ func (a *app) inspect(ctx context.Context, hook string, tell func(forge.Finding)
 		tell(trouble(fmt.Sprintf("App %d", a.id), err))
 		return
 	}
-	about := "App " + clean(self.Slug, 100)
+	about := "App " + wire.Clean(self.Slug, 100)
 	tell(forge.Finding{About: about, Say: fmt.Sprintf("its key is right; its number is %d", a.id)})
 	settings := "in its settings"
-	if page := link(self.HTMLURL); page != "" {
+	if page := wire.Link(self.HTMLURL); page != "" {
 		settings += " (" + page + ")"
 	}
 	tellJudged(about, "permissions", settings+", and accept the change where it is installed", judgePermissions(self.Permissions), tell)
@@ -82,10 +83,10 @@ func (a *app) inspectHook(ctx context.Context, about, settings, hook string, tel
 		return
 	}
 	if hook != "" && strings.TrimRight(config.URL, "/") != hook {
-		wrong("its webhook goes to "+clean(config.URL, 200)+", and the bot hears at "+hook, "set the webhook's address")
+		wrong("its webhook goes to "+wire.Clean(config.URL, 200)+", and the bot hears at "+hook, "set the webhook's address")
 	}
 	if config.ContentType != "json" {
-		wrong("its webhook sends "+clean(orWord(config.ContentType, "forms"), 40)+", and the bot reads JSON", "set the webhook's content type to application/json")
+		wrong("its webhook sends "+wire.Clean(orWord(config.ContentType, "forms"), 40)+", and the bot reads JSON", "set the webhook's content type to application/json")
 	}
 	if config.Secret == "" {
 		wrong("its webhook has no secret, so the bot refuses what it sends", "set the webhook's secret to webhookSecret of boatlift.yaml")
@@ -94,7 +95,7 @@ func (a *app) inspectHook(ctx context.Context, about, settings, hook string, tel
 		wrong("its webhook does not check the certificate of whom it talks to", "turn SSL verification on")
 	}
 	if right {
-		tell(forge.Finding{About: about, Say: "its webhook goes to " + clean(config.URL, 200)})
+		tell(forge.Finding{About: about, Say: "its webhook goes to " + wire.Clean(config.URL, 200)})
 	}
 }
 
@@ -134,7 +135,7 @@ func (a *app) inspectDeliveries(ctx context.Context, about string, tell func(for
 		return
 	}
 	tell(forge.Finding{
-		About: about, Say: say + "; of the newest GitHub says: " + clean(newest.GetStatus(), 100),
+		About: about, Say: say + "; of the newest GitHub says: " + wire.Clean(newest.GetStatus(), 100),
 		Fix: "see whether GitHub reaches the bot; what was lost is asked for again while the bot runs",
 	})
 }
@@ -145,14 +146,14 @@ func (a *app) inspectInstallations(ctx context.Context, self granted, tell func(
 		var some []granted
 		response, err := a.ask(ctx, a.client(), "list the App's installations", fmt.Sprintf("app/installations?per_page=%d&page=%d", pageSize, page), &some)
 		if err != nil {
-			tell(trouble("App "+clean(self.Slug, 100), err))
+			tell(trouble("App "+wire.Clean(self.Slug, 100), err))
 			return
 		}
 		all = append(all, some...)
 		page = response.NextPage
 	}
 	if len(all) == 0 {
-		tell(forge.Finding{About: "App " + clean(self.Slug, 100), Say: "it is installed nowhere", Fix: "install it on the infra repositories"})
+		tell(forge.Finding{About: "App " + wire.Clean(self.Slug, 100), Say: "it is installed nowhere", Fix: "install it on the infra repositories"})
 	}
 	for _, i := range all {
 		a.inspectInstallation(ctx, self, i, tell)
@@ -160,7 +161,7 @@ func (a *app) inspectInstallations(ctx context.Context, self granted, tell func(
 }
 
 func (a *app) inspectInstallation(ctx context.Context, self, i granted, tell func(forge.Finding)) {
-	about := "installation " + clean(i.Account.Login, 100)
+	about := "installation " + wire.Clean(i.Account.Login, 100)
 	if i.SuspendedAt != nil {
 		tell(forge.Finding{About: about, Say: "it is suspended", Fix: "lift that in the account's settings, Installed GitHub Apps; or uninstall the App there"})
 		return

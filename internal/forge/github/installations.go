@@ -12,13 +12,14 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // installation is the App in one account: one token, one client, one set of limits. By a token there is one, whose id is 0.
 type installation struct {
 	id     int64
 	forge  *Forge
-	limits *limits // outlives the client, so that a new token does not make it forget to wait
+	limits *wire.Limits // outlives the client, so that a new token does not make it forget to wait
 
 	mu  sync.Mutex
 	api *gh.Client
@@ -30,7 +31,7 @@ func (f *Forge) installation(id int64) *installation {
 	if i := f.installations[id]; i != nil {
 		return i
 	}
-	i := &installation{id: id, forge: f, limits: &limits{clock: f.clock}}
+	i := &installation{id: id, forge: f, limits: &wire.Limits{Clock: f.clock}}
 	f.installations[id] = i
 	return i
 }
@@ -74,7 +75,7 @@ func (t target) is(repo *gh.Repository) error {
 // names splits acme/infra, or fails if that is not what it is: names become part of paths.
 func names(fullName string) (owner, name string, err error) {
 	if !fullNamePattern.MatchString(fullName) {
-		return "", "", &Error{Doing: "read the name " + clean(fullName, 100), Message: "it is not like acme/infra", kind: forge.ErrNotFound}
+		return "", "", &Error{Doing: "read the name " + wire.Clean(fullName, 100), Message: "it is not like acme/infra", kind: forge.ErrNotFound}
 	}
 	owner, name, _ = strings.Cut(fullName, "/")
 	if name == "." || name == ".." || owner == "." || owner == ".." {
@@ -88,7 +89,7 @@ var fullNamePattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{
 // in makes one call about a repository through the installation that reaches it. Where the repository is no longer where it was, it is
 // looked for, and the call is made once more: what was refused with 404, 401 or a redirect has had no effect.
 func (f *Forge) in(ctx context.Context, repo forge.Repository, doing string, call func(target) error) error {
-	doing += " in " + clean(repo.FullName, 201)
+	doing += " in " + wire.Clean(repo.FullName, 201)
 	at, err := f.whereIs(ctx, repo, doing)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 var teamPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,99}/[A-Za-z0-9._-]{1,200}$`)
@@ -20,7 +21,7 @@ var teamPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,99}/[A-Za-z0-9.
 // TeamMembers implements forge.People. It needs the permission members: read of the organisation, which may only be one in which the App is
 // installed. GitHub counts those of teams below a team as its members.
 func (f *Forge) TeamMembers(ctx context.Context, team string) ([]string, error) {
-	doing := "list the members of team " + clean(team, 200)
+	doing := "list the members of team " + wire.Clean(team, 200)
 	org, slug, _ := strings.Cut(team, "/")
 	if !teamPattern.MatchString(team) || slug == "." || slug == ".." {
 		return nil, &Error{Doing: doing, Message: "a team is named like acme/ops", kind: forge.ErrNotFound}

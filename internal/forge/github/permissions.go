@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // Permission is one that the bot has a use for.
@@ -60,7 +62,7 @@ func judgePermissions(have map[string]string) judged {
 	}
 	for _, name := range slices.Sorted(maps.Keys(have)) {
 		if !known[name] {
-			j.excess = append(j.excess, clean(name, 50)+": "+clean(have[name], 10))
+			j.excess = append(j.excess, wire.Clean(name, 50)+": "+wire.Clean(have[name], 10))
 		}
 	}
 	return j

@@ -5,15 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 const (
@@ -24,14 +22,14 @@ const (
 
 // OpenPullRequests implements forge.PullRequests.
 func (f *Forge) OpenPullRequests(ctx context.Context, repo forge.Repository, base string) ([]forge.PullRequest, error) {
-	return f.listPulls(ctx, repo, "list the open pull requests onto "+clean(base, 100), func(target) gh.PullRequestListOptions {
+	return f.listPulls(ctx, repo, "list the open pull requests onto "+wire.Clean(base, 100), func(target) gh.PullRequestListOptions {
 		return gh.PullRequestListOptions{State: "open", Base: base, Sort: "created", Direction: "asc"}
 	}, func(pr forge.PullRequest) bool { return pr.BaseBranch == base && pr.State == forge.Open })
 }
 
 // PullRequestsOf implements forge.PullRequests.
 func (f *Forge) PullRequestsOf(ctx context.Context, repo forge.Repository, branch string) ([]forge.PullRequest, error) {
-	return f.listPulls(ctx, repo, "list the pull requests of "+clean(branch, 100), func(t target) gh.PullRequestListOptions {
+	return f.listPulls(ctx, repo, "list the pull requests of "+wire.Clean(branch, 100), func(t target) gh.PullRequestListOptions {
 		// Without its owner the filter would be ignored.
 		return gh.PullRequestListOptions{State: "all", Head: t.owner + ":" + branch, Sort: "created", Direction: "desc"}
 	}, func(pr forge.PullRequest) bool { return pr.HeadBranch == branch && !pr.HeadFork })
@@ -103,7 +101,7 @@ func (f *Forge) PullRequest(ctx context.Context, repo forge.Repository, number i
 // CreatePullRequest implements forge.PullRequests. Labels are a second request: where only that fails, the pull request is returned
 // beside the error.
 func (f *Forge) CreatePullRequest(ctx context.Context, repo forge.Repository, pr forge.NewPullRequest) (forge.PullRequest, error) {
-	doing := "open a pull request for " + clean(pr.Head, 100)
+	doing := "open a pull request for " + wire.Clean(pr.Head, 100)
 	self, err := f.whoami(ctx, doing)
 	if err != nil {
 		return forge.PullRequest{}, err
@@ -111,7 +109,7 @@ func (f *Forge) CreatePullRequest(ctx context.Context, repo forge.Repository, pr
 	var created forge.PullRequest
 	err = f.in(ctx, repo, doing, func(t target) error {
 		answer, _, err := t.PullRequests.Create(ctx, t.owner, t.name, &gh.NewPullRequest{
-			Title: gh.String(title(pr.Title)), Body: gh.String(cut(pr.Body, maxBody)),
+			Title: gh.String(wire.Title(pr.Title, maxTitle)), Body: gh.String(wire.Cut(pr.Body, maxBody)),
 			Head: gh.String(pr.Head), Base: gh.String(pr.Base), Draft: gh.Bool(pr.Draft),
 		})
 		if err != nil {
@@ -156,10 +154,10 @@ func (f *Forge) EditPullRequest(ctx context.Context, repo forge.Repository, numb
 	doing := fmt.Sprintf("change pull request %d", number)
 	change := &gh.PullRequest{}
 	if edit.Title != nil {
-		change.Title = gh.String(title(*edit.Title))
+		change.Title = gh.String(wire.Title(*edit.Title, maxTitle))
 	}
 	if edit.Body != nil {
-		change.Body = gh.String(cut(*edit.Body, maxBody))
+		change.Body = gh.String(wire.Cut(*edit.Body, maxBody))
 	}
 	if edit.State != nil {
 		switch *edit.State {
@@ -230,7 +228,7 @@ func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sh
 			return err
 		}
 		if !result.GetMerged() {
-			return &Error{Doing: t.doing, Message: clean(result.GetMessage(), maxMessage), kind: forge.ErrNotMergeable}
+			return &Error{Doing: t.doing, Message: wire.Clean(result.GetMessage(), maxMessage), kind: forge.ErrNotMergeable}
 		}
 		commit = result.GetSHA()
 		return nil
@@ -246,7 +244,7 @@ func (f *Forge) DeleteBranch(ctx context.Context, repo forge.Repository, branch 
 	if err != nil {
 		return err
 	}
-	return f.in(ctx, repo, "delete branch "+clean(branch, 100), func(t target) error {
+	return f.in(ctx, repo, "delete branch "+wire.Clean(branch, 100), func(t target) error {
 		_, err := t.Git.DeleteRef(ctx, t.owner, t.name, ref)
 		if err = f.translate(t.doing, err); err == nil {
 			return nil
@@ -269,7 +267,7 @@ func (f *Forge) DeleteBranch(ctx context.Context, repo forge.Repository, branch 
 // pullRequest converts what lists and single reads share.
 func pullRequest(p *gh.PullRequest, self string) forge.PullRequest {
 	pr := forge.PullRequest{
-		Number: p.GetNumber(), URL: link(p.GetHTMLURL()), Title: p.GetTitle(), Body: p.GetBody(),
+		Number: p.GetNumber(), URL: wire.Link(p.GetHTMLURL()), Title: p.GetTitle(), Body: p.GetBody(),
 		State: forge.Open, Draft: p.GetDraft(), Author: actor(p.User, self),
 		HeadBranch: p.GetHead().GetRef(), HeadSHA: p.GetHead().GetSHA(),
 		BaseBranch: p.GetBase().GetRef(), BaseSHA: p.GetBase().GetSHA(),
@@ -318,35 +316,12 @@ func mergeability(p *gh.PullRequest) forge.Mergeability {
 	return forge.Conflicting
 }
 
-// title is one line, as long as GitHub takes. Nothing else is changed, so that what is read back compares equal.
-func title(text string) string {
-	text = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, text))
-	if utf8.RuneCountInString(text) > maxTitle {
-		text = string([]rune(text)[:maxTitle-1]) + "…"
-	}
-	return text
-}
-
 // branchPath is a branch as a part of a path. Dots that climb would be resolved before the request is sent, and it would be another one.
 func branchPath(branch string) (string, error) {
 	for part := range strings.SplitSeq(branch, "/") {
 		if part == "" || part == "." || part == ".." {
-			return "", &Error{Doing: "name branch " + clean(branch, 100), Message: "no branch has such a name", kind: forge.ErrRefused}
+			return "", &Error{Doing: "name branch " + wire.Clean(branch, 100), Message: "no branch has such a name", kind: forge.ErrRefused}
 		}
 	}
 	return "heads/" + branch, nil
-}
-
-// link lets only web addresses through, as they end up in pages.
-func link(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return ""
-	}
-	return address
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // noQueueFor is how long it is believed that a branch has no merge queue, unless the bot hears or meets one.
@@ -50,7 +51,7 @@ func (f *Forge) Queue(ctx context.Context, repo forge.Repository, branch string)
 		return nil, nil
 	}
 	var answer queueAnswer
-	err := f.in(ctx, repo, "look at the merge queue of "+clean(branch, 100), func(t target) error {
+	err := f.in(ctx, repo, "look at the merge queue of "+wire.Clean(branch, 100), func(t target) error {
 		answer = queueAnswer{}
 		return f.graphql(ctx, t, queueQuery, map[string]any{"owner": t.owner, "name": t.name, "branch": branch}, &answer)
 	})
@@ -136,7 +137,7 @@ func (f *Forge) LeftQueue(ctx context.Context, repo forge.Repository, number int
 		return forge.Departure{}, nil
 	}
 	last := nodes[len(nodes)-1]
-	left := forge.Departure{At: last.CreatedAt.UTC(), Reason: clean(last.Reason, 200)}
+	left := forge.Departure{At: last.CreatedAt.UTC(), Reason: wire.Clean(last.Reason, 200)}
 	if last.Actor != nil {
 		bot := last.Actor.Typename == "Bot"
 		left.By = forge.Actor{Login: last.Actor.Login, Bot: bot, Self: bot && last.Actor.Login+"[bot]" == self.Login}
@@ -180,7 +181,7 @@ func (f *Forge) enqueue(ctx context.Context, t target, number int, sha string, r
 	case pr.MergeQueue == nil || pr.ID == "":
 		return refused
 	case pr.HeadRefOid != sha:
-		return &Error{Doing: t.doing, Message: "the head is " + clean(pr.HeadRefOid, 40), kind: forge.ErrStale}
+		return &Error{Doing: t.doing, Message: "the head is " + wire.Clean(pr.HeadRefOid, 40), kind: forge.ErrStale}
 	case !pr.IsInMergeQueue:
 		input := map[string]any{"pullRequestId": pr.ID, "expectedHeadOid": sha}
 		var done struct{}

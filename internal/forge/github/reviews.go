@@ -2,15 +2,13 @@ package github
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // Reviews implements forge.PullRequests. Reviews that are written but not submitted are left out.
@@ -100,7 +98,7 @@ func (f *Forge) Comment(ctx context.Context, repo forge.Repository, number int, 
 	if err != nil {
 		return err
 	}
-	mark := "<!-- boatlift:" + markKey(key) + " -->"
+	mark := wire.Mark(key)
 	return f.in(ctx, repo, doing, func(t target) error {
 		said, err := pages(func(page gh.ListOptions) ([]*gh.IssueComment, *gh.Response, error) {
 			return t.Issues.ListComments(ctx, t.owner, t.name, number, &gh.IssueListCommentsOptions{ListOptions: page})
@@ -113,18 +111,7 @@ func (f *Forge) Comment(ctx context.Context, repo forge.Repository, number int, 
 				return nil
 			}
 		}
-		_, _, err = t.Issues.CreateComment(ctx, t.owner, t.name, number, &gh.IssueComment{Body: gh.String(cut(mark+"\n"+body, maxBody))})
+		_, _, err = t.Issues.CreateComment(ctx, t.owner, t.name, number, &gh.IssueComment{Body: gh.String(wire.Cut(mark+"\n"+body, maxBody))})
 		return err
 	})
-}
-
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9](-?[A-Za-z0-9._:/]){0,99}$`)
-
-// markKey makes a key fit for an HTML comment, where two dashes or an angle would end it.
-func markKey(key string) string {
-	if plainKey.MatchString(key) {
-		return key
-	}
-	sum := sha256.Sum256([]byte(key))
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

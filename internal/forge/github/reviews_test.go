@@ -105,18 +105,3 @@ func TestALongCommentIsCutAndKeepsItsKey(t *testing.T) {
 		t.Errorf("comment of %d bytes begins with %.30q", len(body), body)
 	}
 }
-
-func TestKeysCannotLeaveTheirHidingPlace(t *testing.T) {
-	seen := map[string]string{}
-	for _, key := range []string{"superseded-7", "a.b:c/d_e", "", "-->", "a--b", "a -->\n# hi", "-a", "a-", strings.Repeat("k", 101), "ключ", "x<y"} {
-		mark := markKey(key)
-		if strings.Contains(mark, "--") || strings.ContainsAny(mark, "<> \n") || strings.HasSuffix(mark, "-") || mark == "" {
-			t.Errorf("markKey(%q) = %q", key, mark)
-		}
-		if other, ok := seen[mark]; ok {
-			t.Errorf("markKey(%q) = markKey(%q)", key, other)
-		}
-		seen[mark] = key
-	}
-	checkEqual(t, "a plain key", markKey("superseded-7"), "superseded-7")
-}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // rule is one of the rules that hold for a branch. https://docs.github.com/rest/repos/rules. go-github's own parser fails on each type of rule
@@ -49,7 +50,7 @@ func (f *Forge) InspectRepository(ctx context.Context, repo forge.Repository, wa
 	branch := repo.DefaultBranch
 	var demands []demand
 	bypassed := ""
-	err := f.in(ctx, repo, "read the rules of "+clean(branch, 100), func(t target) error {
+	err := f.in(ctx, repo, "read the rules of "+wire.Clean(branch, 100), func(t target) error {
 		var err error
 		if demands, err = f.demands(ctx, t, branch, wanted.Check); err != nil {
 			return err
@@ -161,21 +162,21 @@ func (f *Forge) bypassed(ctx context.Context, t target, ruleset int64) string {
 	if rules.Can == "" || rules.Can == "never" {
 		return ""
 	}
-	return clean(rules.Name, 100)
+	return wire.Clean(rules.Name, 100)
 }
 
 func (f *Forge) judgeDemands(repo forge.Repository, check string, demands []demand) forge.Finding {
 	about := repo.FullName
 	if len(demands) == 0 {
 		return forge.Finding{
-			About: about, Say: check + " is not required on " + clean(repo.DefaultBranch, 100) + ": whoever may merge can merge against it",
+			About: about, Say: check + " is not required on " + wire.Clean(repo.DefaultBranch, 100) + ": whoever may merge can merge against it",
 			Fix:  "add this ruleset: save it as ruleset.json, and import it in the repository's settings (Rules, Rulesets)",
 			Text: f.ruleset(check),
 		}
 	}
 	for _, d := range demands {
 		if d.source() == f.appID {
-			say := check + " is required on " + clean(repo.DefaultBranch, 100)
+			say := check + " is required on " + wire.Clean(repo.DefaultBranch, 100)
 			if f.appID != 0 {
 				say += ", from this App alone"
 			}

@@ -9,6 +9,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // revisionPattern is a commit id. Other names of revisions move, and become part of a path.
@@ -16,7 +17,7 @@ var revisionPattern = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
 
 // Compare implements forge.Sources. It is one request: GitHub answers with the newest 250 commits where no page is asked for.
 func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, from, to string, most int) (forge.Comparison, error) {
-	doing := "compare two revisions of " + clean(address, 200)
+	doing := "compare two revisions of " + wire.Clean(address, 200)
 	missing := func(why string) error { return &Error{Doing: doing, Message: why, kind: forge.ErrNotFound} }
 	path, here := strings.CutPrefix(address, f.at.web+"/")
 	path = strings.TrimSuffix(strings.TrimSuffix(path, "/"), ".git")
@@ -55,7 +56,7 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 		}
 		title, _, _ := strings.Cut(one.GetCommit().GetMessage(), "\n")
 		c.Commits = append(c.Commits, forge.Commit{
-			SHA: one.GetSHA(), Title: clean(title, 500), Author: clean(authorOf(one), 100), URL: web + "/commit/" + one.GetSHA(),
+			SHA: one.GetSHA(), Title: wire.Clean(title, 500), Author: wire.Clean(authorOf(one), 100), URL: web + "/commit/" + one.GetSHA(),
 			At: moment(one.GetCommit().GetCommitter().Date),
 		})
 	}

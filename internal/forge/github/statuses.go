@@ -6,6 +6,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // maxDescription is how much a commit status says at most, in characters.
@@ -19,7 +20,7 @@ func (a *account) setCheck(ctx context.Context, t target, check forge.Check) err
 		return err
 	}
 	wanted := &gh.RepoStatus{
-		State: gh.String(string(check.Conclusion)), Context: gh.String(check.Name), Description: gh.String(short(check.Title, maxDescription)),
+		State: gh.String(string(check.Conclusion)), Context: gh.String(check.Name), Description: gh.String(wire.Short(check.Title, maxDescription)),
 		TargetURL: optional(check.DetailsURL),
 	}
 	list, err := pages(func(page gh.ListOptions) ([]*gh.RepoStatus, *gh.Response, error) {
@@ -40,11 +41,4 @@ func (a *account) setCheck(ctx context.Context, t target, check forge.Check) err
 	}
 	_, _, err = t.Repositories.CreateStatus(ctx, t.owner, t.name, check.HeadSHA, wanted)
 	return err
-}
-
-func short(text string, most int) string {
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most-1]) + "…"
-	}
-	return text
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // maxWebhook is the size above which GitHub sends no event.
@@ -37,7 +39,7 @@ func (f *Forge) Verify(header http.Header, body []byte) error {
 	}
 	target := header.Get("X-Github-Hook-Installation-Target-Id")
 	if f.appID != 0 && header.Get("X-Github-Hook-Installation-Target-Type") == "integration" && target != "" && target != strconv.FormatInt(f.appID, 10) {
-		return fmt.Errorf("the event is for App %s, not for App %d", clean(target, 20), f.appID)
+		return fmt.Errorf("the event is for App %s, not for App %d", wire.Clean(target, 20), f.appID)
 	}
 	return nil
 }

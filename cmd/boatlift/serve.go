@@ -114,6 +114,7 @@ func serve(ctx context.Context, file string, stderr io.Writer) error {
 	})
 	running.Go(func() { parts.poller.Run(work, owner) })
 	running.Go(func() { purge(work, db, log) })
+	running.Go(func() { givesBack(work, log) })
 	log.Info("boatlift is listening", "version", versionText(), "address", public.Addr().String(), "hooks", parts.senders, "data", bot.DataDir)
 
 	err = nil

@@ -85,6 +85,9 @@ func (j *journal) find(so func(entry) bool) (found []entry) {
 	return found
 }
 
+// idleFor is how long a bot has had nothing to do when it counts as idle.
+const idleFor = 5 * time.Second
+
 // startAndIdle measures how long a start takes, and what an idle bot holds in memory.
 func (l *live) startAndIdle(ctx context.Context) error {
 	return l.set(ctx, stage.Options{}, func(s *stage.Stage, _ *journal) error {
@@ -101,6 +104,11 @@ func (l *live) startAndIdle(ctx context.Context) error {
 		}
 		if err := s.Quiet(ctx); err != nil {
 			return err
+		}
+		select {
+		case <-time.After(idleFor): // as it has work to do at its start, it is not idle yet
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 		rss, err := residentOf(s.Bot.PID())
 		if err != nil {

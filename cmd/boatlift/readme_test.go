@@ -11,11 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -735,87 +731,6 @@ func TestReadmeTables(t *testing.T) {
 		}
 	}
 	readmeSame(t, "folders", readmeTable(t, prose, "folder |"), folders)
-}
-
-// TestReadmePermissions finds every request that the adapter makes of GitHub, and what the App needs for it.
-func TestReadmePermissions(t *testing.T) {
-	needs := map[string]string{ // from GitHub's "Permissions required for GitHub Apps"; empty: the App asks as itself
-		"Apps.Get": "", "Apps.GetInstallation": "", "Apps.FindRepositoryInstallation": "", "Apps.ListInstallations": "",
-		"Apps.FindOrganizationInstallation": "", "Teams.ListTeamMembersBySlug": "", // only for team rules; the README's row says so
-		"PullRequests.RequestReviewers": "Pull requests write", "PullRequests.ListCommits": "Pull requests write",
-		"Apps.ListHookDeliveries": "", "Apps.RedeliverHookDelivery": "",
-		"Repositories.ListByAuthenticatedUser": "", "Repositories.CreateStatus": "", // by a token only; what that needs is told beside it
-		"Apps.ListRepos": "Metadata read", "Repositories.GetByID": "Metadata read", "Repositories.GetPermissionLevel": "Metadata read", "Users.Get": "Metadata read",
-		"Checks.ListCheckRunsForRef": "Checks write", "Checks.CreateCheckRun": "Checks write", "Checks.UpdateCheckRun": "Checks write",
-		"Repositories.ListDeployments": "Deployments read", "Repositories.ListDeploymentStatuses": "Deployments read",
-		"Actions.ListWorkflowRunsByFileName": "Actions read", "Repositories.ListStatuses": "Commit statuses read",
-		"PullRequests.List": "Pull requests write", "PullRequests.Get": "Pull requests write", "PullRequests.Create": "Pull requests write",
-		"PullRequests.Edit": "Pull requests write", "PullRequests.ListReviews": "Pull requests write", "PullRequests.ListFiles": "Pull requests write",
-		"Issues.Get": "Pull requests write", "Issues.AddLabelsToIssue": "Pull requests write", "Issues.ListComments": "Pull requests write",
-		"Issues.CreateComment":        "Pull requests write", // a pull request is an issue, and its permission serves too
-		"Repositories.CompareCommits": "Contents write",
-		"PullRequests.Merge":          "Contents write", "Git.GetRef": "Contents write", "Git.CreateRef": "Contents write", "Git.DeleteRef": "Contents write",
-	}
-	services := []string{"Actions", "Apps", "Checks", "Git", "Issues", "Organizations", "PullRequests", "Repositories", "Teams", "Users"}
-	files, err := filepath.Glob(filepath.Join(readmeRoot, "internal", "forge", "github", "*.go"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no files of the adapter: %v", err)
-	}
-	needed := map[string]bool{}
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(parsed, func(n ast.Node) bool {
-			method, ok := n.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			service, ok := method.X.(*ast.SelectorExpr)
-			if !ok || !slices.Contains(services, service.Sel.Name) {
-				return true
-			}
-			name := service.Sel.Name + "." + method.Sel.Name
-			permission, known := needs[name]
-			if !known {
-				t.Errorf("%s asks GitHub for %s: say in this test, and in README.md, which permission that needs", filepath.Base(file), name)
-			}
-			if permission != "" {
-				needed[permission] = true
-			}
-			return true
-		})
-	}
-	prose, _ := readme(t)
-	said := map[string][]string{}
-	for name, cells := range readmeTable(t, prose, "permission |") {
-		if !strings.HasPrefix(cells[1], "only for ") {
-			said[name+" "+cells[0]] = cells
-		}
-	}
-	readmeSame(t, "permissions", said, slices.Collect(maps.Keys(needed)))
-}
-
-// TestReadmeKnowsThePermissionsThatAreInspected holds the table to what check --online judges by.
-func TestReadmeKnowsThePermissionsThatAreInspected(t *testing.T) {
-	prose, _ := readme(t)
-	said := map[string]string{}
-	for name, cells := range readmeTable(t, prose, "permission |") {
-		name, _, _ = strings.Cut(name, ", ")
-		said[strings.ReplaceAll(strings.ToLower(name), " ", "_")] = cells[0]
-	}
-	want := map[string]string{}
-	for _, p := range github.Permissions() {
-		name := strings.NewReplacer("statuses", "commit_statuses").Replace(p.Name) // as GitHub's pages call it
-		want[name] = p.Level
-	}
-	if !maps.Equal(said, want) {
-		t.Errorf("README.md tells the permissions %v; check --online judges by %v", said, want)
-	}
 }
 
 // TestReadmeEvents asks the adapter about every event that the App is said to subscribe to.

@@ -13,7 +13,7 @@ RACEPKGS ?= ./internal/store ./internal/reconcile ./internal/polling ./internal/
 FUZZPKGS ?= $(sort $(dir $(shell git grep -l '^func Fuzz' -- '*_test.go')))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test model contract bench race lint fuzz fmt clean
+.PHONY: help build demo test model contract promises bench race lint fuzz fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +22,8 @@ build: ## build bin/boatlift and bin/sandbox
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/boatlift ./cmd/boatlift
 	CGO_ENABLED=0 go build -trimpath -o bin/sandbox ./cmd/sandbox
 
-demo: build ## try it: a registry, a forge and the bot on this machine (ONCE=1: one promotion, then end)
-	bin/sandbox -bot bin/boatlift $(if $(ONCE),-once)
+demo: build ## try it: a registry, a forge and the bot on this machine (ONCE=1: one promotion, then end; FORGE=gitlab)
+	bin/sandbox -bot bin/boatlift $(if $(FORGE),-forge $(FORGE)) $(if $(ONCE),-once)
 
 test: ## run all tests
 	go test -timeout 30m ./...
@@ -38,6 +38,11 @@ contract: ## check what bot and sandbox say to each other against GitHub's own d
 	@mkdir -p .contract && cp cmd/sandbox/conform/package.json cmd/sandbox/conform/package-lock.json .contract/
 	npm ci --prefix .contract --ignore-scripts --no-audit --no-fund
 	cd cmd/sandbox/hub && BOATLIFT_CONTRACT='$(CURDIR)/.contract' go test -count=1 -timeout 10m
+
+promises: ## print what every forge promises, a line each: in memory, GitHub and GitLab side by side
+	@mkdir -p bin
+	@go test -count=1 -timeout 10m -run '^TestPromises$$' -v ./cmd/sandbox/hub > bin/promises.txt 2>&1; code=$$?; grep '^|' bin/promises.txt; \
+		[ $$code -eq 0 ] || { cat bin/promises.txt; exit $$code; }
 
 bench: build ## measure the bot beside what a script would do: bench.json and cost.svg in BENCHDIR (SIZES=small: two minutes)
 	GOBIN='$(CURDIR)/bin' go install $(KUSTOMIZE)

@@ -36,11 +36,11 @@ func TestInspectionThroughTheAdapter(t *testing.T) {
 			}
 			told := map[string][]forge.Finding{}
 			tell := func(f forge.Finding) { told[f.About] = append(told[f.About], f) }
-			must(t, h.forge.Inspect(t.Context(), "", tell))
+			must(t, h.github.Inspect(t.Context(), "", tell))
 			repos, err := h.forge.Repositories(t.Context())
 			must(t, err)
 			for _, repo := range repos {
-				must(t, h.forge.InspectRepository(t.Context(), repo, forge.Wanted{Check: "boatlift/gate"}, tell))
+				must(t, h.github.InspectRepository(t.Context(), repo, forge.Wanted{Check: "boatlift/gate"}, tell))
 			}
 			account := "App boatlift"
 			if name == "token" {

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,18 +21,37 @@ import (
 // TestContractThroughTheAdapter proves two things at once: that the bot's GitHub adapter keeps the promises of package forge against
 // something that speaks HTTP and git, and that this sandbox is enough of a GitHub for it.
 func TestContractThroughTheAdapter(t *testing.T) {
-	for name, opts := range map[string]hub.Options{"cloud": {}, "enterprise under a prefix, long tokens": {PathPrefix: "/ghes", LongTokens: true}} {
+	for name, opts := range map[string]hub.Options{"enterprise under a prefix, long tokens": {PathPrefix: "/ghes", LongTokens: true}} {
 		t.Run(name, func(t *testing.T) {
-			forgetest.Contract(t, func(t testing.TB) forgetest.Harness { return newHarness(t, opts) })
+			forgetest.Contract(t, func(t testing.TB) forgetest.Harness { return queuing{newHarness(t, opts)} })
 		})
 	}
 }
 
+// TestPromises is the whole contract side by side: a forge in memory, GitHub's cloud through its adapter, and GitLab's free edition through
+// its own. With -v it prints what became of each promise.
+func TestPromises(t *testing.T) {
+	out := io.Discard
+	if testing.Verbose() {
+		out = os.Stdout
+	}
+	forgetest.Promises(t, out,
+		forgetest.Column{Name: "memory", New: func(testing.TB) forgetest.Harness { return forgetest.NewMemoryHarness() }},
+		forgetest.Column{Name: "GitHub", New: func(t testing.TB) forgetest.Harness { return queuing{newHarness(t, hub.Options{})} }},
+		forgetest.Column{Name: "GitLab", New: func(t testing.TB) forgetest.Harness { return newGitLabHarness(t, hub.Options{GitLab: hub.Free}) }},
+	)
+}
+
 // harness drives a sandbox for the contract; the forge under test is the bot's adapter.
 type harness struct {
-	hub   *hub.Hub
-	forge *github.Forge
+	*forgetest.LeftOut
+	hub    *hub.Hub
+	forge  forge.Forge
+	github *github.Forge // the same, where it is this one
 }
+
+// queuing is a harness whose forge has merge queues.
+type queuing struct{ *harness }
 
 // Nothing of the contract is left out over HTTP.
 var (
@@ -41,7 +61,7 @@ var (
 	_ forgetest.HTTPLimiter = (*harness)(nil)
 	_ forgetest.TokenKeeper = (*harness)(nil)
 	_ forgetest.GitServer   = (*harness)(nil)
-	_ forgetest.Queuer      = (*harness)(nil)
+	_ forgetest.Queuer      = queuing{}
 )
 
 func newHarness(t testing.TB, opts hub.Options) *harness {
@@ -67,7 +87,7 @@ func withAdapter(t testing.TB, running *hub.Hub, opts github.Options) *harness {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	return &harness{hub: running, forge: adapter}
+	return &harness{LeftOut: &forgetest.LeftOut{}, hub: running, forge: adapter, github: adapter}
 }
 
 func must(t testing.TB, err error) {
@@ -137,7 +157,7 @@ func (h *harness) Lag(_ testing.TB, on bool) {
 }
 
 func (h *harness) LoseAnswer(t testing.TB, repo forge.RepoID) {
-	h.hub.SetFaults(hub.Faults{Match: "POST /repos/" + h.name(t, repo) + "/pulls", ErrorEvery: 1, ErrorAfter: true, Times: 1})
+	h.hub.SetFaults(hub.Faults{Match: h.opening(t, repo), ErrorEvery: 1, ErrorAfter: true, Times: 1})
 }
 
 func (h *harness) RevokeTokens(testing.TB) { h.hub.RevokeTokens() }
@@ -193,22 +213,6 @@ func (h *harness) Requested(t testing.TB, repo forge.RepoID, number int) []strin
 	must(t, err)
 	return asked
 }
-
-func (h *harness) RequireQueue(t testing.TB, repo forge.RepoID, _, check string) {
-	must(t, h.hub.SetProtection(h.name(t, repo), &hub.Protection{
-		Checks: []hub.RequiredCheck{{Context: check, AppID: h.hub.AppID()}}, MergeQueue: true,
-	}))
-}
-
-func (h *harness) Enqueue(t testing.TB, repo forge.RepoID, login string, number int) {
-	must(t, h.hub.EnqueuePull(t.Context(), h.name(t, repo), number, login))
-}
-
-func (h *harness) Dequeue(t testing.TB, repo forge.RepoID, login string, number int) {
-	must(t, h.hub.DequeuePull(h.name(t, repo), number, login))
-}
-
-func (h *harness) Process(t testing.TB, _ forge.RepoID, _ string) { h.Settle(t) }
 
 func (h *harness) BranchHead(t testing.TB, repo forge.RepoID, branch string) (string, bool) {
 	sha, err := h.hub.Head(h.name(t, repo), branch)
@@ -320,3 +324,27 @@ func (h *harness) ReportCheck(t testing.TB, repo forge.RepoID, sha, app, name st
 	}
 	must(t, h.hub.ReportCheck(h.name(t, repo), app, report, sha))
 }
+
+// opening is the call that opens a pull request in a repository.
+func (h *harness) opening(t testing.TB, repo forge.RepoID) string {
+	if strings.HasSuffix(h.hub.APIURL(), "/api/v4") {
+		return fmt.Sprintf("POST /projects/%d/merge_requests", repo)
+	}
+	return "POST /repos/" + h.name(t, repo) + "/pulls"
+}
+
+func (h queuing) RequireQueue(t testing.TB, repo forge.RepoID, _, check string) {
+	must(t, h.hub.SetProtection(h.name(t, repo), &hub.Protection{
+		Checks: []hub.RequiredCheck{{Context: check, AppID: h.hub.AppID()}}, MergeQueue: true,
+	}))
+}
+
+func (h queuing) Enqueue(t testing.TB, repo forge.RepoID, login string, number int) {
+	must(t, h.hub.EnqueuePull(t.Context(), h.name(t, repo), number, login))
+}
+
+func (h queuing) Dequeue(t testing.TB, repo forge.RepoID, login string, number int) {
+	must(t, h.hub.DequeuePull(h.name(t, repo), number, login))
+}
+
+func (h queuing) Process(t testing.TB, _ forge.RepoID, _ string) { h.Settle(t) }

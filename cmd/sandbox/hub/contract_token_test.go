@@ -27,7 +27,7 @@ func TestContractByAToken(t *testing.T) {
 
 // tokenHarness drives a sandbox in which no app is installed.
 type tokenHarness struct {
-	*harness
+	queuing
 	permissions map[string]string // of a fine-grained token; nil: classic
 	token       *atomic.Value     // as the bot's file has it
 	long        *atomic.Bool
@@ -45,7 +45,7 @@ func newTokenHarness(t testing.TB, permissions map[string]string) tokenHarness {
 	must(t, err)
 	h := tokenHarness{permissions: permissions, token: &atomic.Value{}, long: &atomic.Bool{}}
 	h.replaceToken(t, running)
-	h.harness = withAdapter(t, running, github.Options{Token: func() []byte { return []byte(h.token.Load().(string)) }})
+	h.queuing = queuing{withAdapter(t, running, github.Options{Token: func() []byte { return []byte(h.token.Load().(string)) }})}
 	return h
 }
 
@@ -84,7 +84,7 @@ func (h tokenHarness) Uninstall(t testing.TB) {
 }
 
 func (h tokenHarness) Comments(t testing.TB, repo forge.RepoID, number int) []forgetest.Comment {
-	comments := h.harness.Comments(t, repo, number)
+	comments := h.queuing.Comments(t, repo, number)
 	for i, c := range comments {
 		comments[i].Author.Self = c.Author.Login == machine
 	}

@@ -54,13 +54,13 @@ func (h *Hub) mutedLocked() bool {
 	return h.opts.GitLab != "" && h.health.alert(h.now()) != "executable"
 }
 
-// TestWebhook sends what GitLab's Test button sends: the newest push to any repository. One that arrives switches a webhook on again.
-func (h *Hub) TestWebhook() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if n := len(h.deliveries); n > 0 {
-		h.redeliverLocked(h.deliveries[n-1])
-	}
+// TestWebhook sends what the Test button at a project's webhook sends: a push of what is on the default branch.
+func (h *Hub) TestWebhook(fullName string) error {
+	return h.change(fullName, func(r *repo) error {
+		head := r.head(r.defaultBranch)
+		h.emitLocked(event{kind: pushEvent, repo: r, actor: r.owner, ref: refChange{Name: "refs/heads/" + r.defaultBranch, Before: head, After: head}})
+		return nil
+	})
 }
 
 func (f *gitLabFace) hookRoutes() {

@@ -113,7 +113,7 @@ func (f *gitLabFace) mergeRequest(p *pull) obj {
 	}
 	body := obj{
 		"id": p.id, "iid": p.number, "project_id": r.id, "source_project_id": r.id, "target_project_id": r.id,
-		"title": shownTitle(p), "description": p.body, "state": gitLabState(p), "created_at": gitLabTime(p.createdAt), "updated_at": gitLabTime(p.updatedAt),
+		"title": p.title, "description": p.body, "state": gitLabState(p), "created_at": gitLabTime(p.createdAt), "updated_at": gitLabTime(p.updatedAt),
 		"merged_by": f.user(p.mergedBy), "merged_at": gitLabTime(p.mergedAt), "closed_by": f.user(p.closedBy), "closed_at": gitLabTime(p.closedAt),
 		"target_branch": p.base, "source_branch": p.head, "upvotes": 0, "downvotes": 0, "user_notes_count": len(p.comments),
 		"author": f.user(p.author), "assignees": []any{}, "assignee": nil, "reviewers": reviewers, "labels": labels,
@@ -167,22 +167,14 @@ func gitLabState(p *pull) string {
 	return "closed"
 }
 
-// shownTitle is the title with the prefix that makes a draft.
-func shownTitle(p *pull) string {
-	if p.draft {
-		return "Draft: " + p.title
-	}
-	return p.title
-}
-
-// readTitle takes the prefix off a title.
-func readTitle(title string) (plain string, draft bool) {
+// isDraft tells whether a title makes a draft.
+func isDraft(title string) bool {
 	for _, prefix := range []string{"draft:", "[draft]", "(draft)"} {
 		if len(title) >= len(prefix) && strings.EqualFold(title[:len(prefix)], prefix) {
-			return strings.TrimSpace(title[len(prefix):]), true
+			return true
 		}
 	}
-	return title, false
+	return false
 }
 
 func (f *gitLabFace) commit(r *repo, c *commitInfo) obj {

@@ -203,8 +203,7 @@ func (f *gitLabFace) createRequest(c *call) (int, any, error) {
 		slices.Sort(missing)
 		return 0, nil, &answer{http.StatusBadRequest, obj{"error": strings.Join(missing, ", ")}}
 	}
-	title, draft := readTitle(*in.Title)
-	open := NewPull{Title: title, Draft: draft, Head: in.SourceBranch, Base: *in.TargetBranch}
+	open := NewPull{Title: *in.Title, Head: in.SourceBranch, Base: *in.TargetBranch}
 	if in.Description != nil {
 		open.Body = *in.Description
 	}
@@ -307,11 +306,10 @@ func (f *gitLabFace) updateRequest(c *call) (int, any, error) {
 	}
 	edit := pullEdit{body: in.Description, base: in.TargetBranch}
 	if in.Title != nil {
-		title, draft := readTitle(*in.Title)
-		if title == "" {
+		if strings.TrimSpace(*in.Title) == "" {
 			return 0, nil, says(http.StatusBadRequest, obj{"title": []string{"can't be blank"}})
 		}
-		edit.title, edit.draft = &title, &draft
+		edit.title = in.Title
 	}
 	if _, err = c.h.editPull(c.r.Context(), c.repo, c.by, p.number, edit); err != nil {
 		return 0, nil, err

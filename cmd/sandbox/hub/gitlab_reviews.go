@@ -115,7 +115,7 @@ func (f *gitLabFace) approvals(c *call, p *pull) obj {
 	if c.h.opts.GitLab == Free {
 		return body
 	}
-	body["id"], body["iid"], body["project_id"], body["title"], body["description"], body["state"] = p.id, p.number, p.repo.id, shownTitle(p), p.body, gitLabState(p)
+	body["id"], body["iid"], body["project_id"], body["title"], body["description"], body["state"] = p.id, p.number, p.repo.id, p.title, p.body, gitLabState(p)
 	body["created_at"], body["updated_at"], body["merge_status"] = gitLabTime(p.createdAt), gitLabTime(p.updatedAt), c.h.mergeStatusLocked(p).plain
 	body["approvals_required"], body["approvals_left"], body["require_password_to_approve"], body["approval_rules_left"] = required, left, false, []any{}
 	body["has_approval_rules"], body["merge_request_approvers_available"], body["multiple_approval_rules_available"] = false, true, true

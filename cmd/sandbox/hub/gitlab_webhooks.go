@@ -115,7 +115,7 @@ func (f *gitLabFace) requestHook(ev event, what string) (string, obj) {
 	status := f.h.mergeStatusLocked(p)
 	attributes := obj{
 		"id": p.id, "iid": p.number, "target_branch": p.base, "source_branch": p.head, "source_project_id": r.id, "target_project_id": r.id,
-		"author_id": p.author.id, "assignee_id": nil, "assignee_ids": []any{}, "reviewer_ids": []any{}, "title": shownTitle(p), "description": p.body,
+		"author_id": p.author.id, "assignee_id": nil, "assignee_ids": []any{}, "reviewer_ids": []any{}, "title": p.title, "description": p.body,
 		"created_at": hookTime(p.createdAt), "updated_at": hookTime(p.updatedAt), "last_edited_at": nil, "last_edited_by_id": nil, "milestone_id": nil,
 		"state": gitLabState(p), "state_id": map[string]int{"opened": 1, "closed": 2, "merged": 3}[gitLabState(p)], "draft": p.draft, "work_in_progress": p.draft,
 		"merge_status": status.plain, "detailed_merge_status": status.detailed, "blocking_discussions_resolved": true, "first_contribution": false,
@@ -220,7 +220,7 @@ func (f *gitLabFace) pipelineHook(r *repo, id int64, by *account, commit *commit
 			if p.state == pullOpen && p.headSHA == line.sha {
 				status := f.h.mergeStatusLocked(p)
 				request = obj{
-					"id": p.id, "iid": p.number, "title": shownTitle(p), "source_branch": p.head, "source_project_id": r.id, "target_branch": p.base,
+					"id": p.id, "iid": p.number, "title": p.title, "source_branch": p.head, "source_project_id": r.id, "target_branch": p.base,
 					"target_project_id": r.id, "state": gitLabState(p), "merge_status": status.plain, "detailed_merge_status": status.detailed,
 					"url": f.web("/%s/-/merge_requests/%d", r.fullName(), p.number),
 				}

@@ -203,12 +203,16 @@ func (h *Hub) mergeRefusedLocked(p *pull, in mergeRequest) error {
 		return refuse(notAllowed, "Pull Request is not mergeable")
 	case in.sha != "" && !strings.EqualFold(in.sha, p.headSHA):
 		return refuse(stale, "Head branch was modified. Review and try the merge again.")
+	case p.draft && p.repo.gitLab:
+		return refuse(notAllowed, "Merge blocked: Merge request must not be draft.")
 	case p.draft:
 		return refuse(notAllowed, "Pull Request is still a draft")
 	case !p.repo.allows(in.method):
 		return refuse(notAllowed, names[in.method]+" are not allowed on this repository.")
 	}
-	if why := h.blockedLocked(p); why != "" {
+	if why := h.blockedLocked(p); why != "" && p.repo.gitLab {
+		return refuse(notAllowed, "Merge blocked: "+why)
+	} else if why != "" {
 		return refuse(notAllowed, "Repository rule violations found\n\n"+why)
 	}
 	return nil

@@ -209,6 +209,10 @@ func (h *Hub) openPull(ctx context.Context, r *repo, by *account, in NewPull) (*
 	if ahead == 0 && !r.gitLab { // GitLab opens it all the same
 		return nil, validation(fieldProblem{Resource: "PullRequest", Code: "custom", Message: fmt.Sprintf("No commits between %s and %s", in.Base, in.Head)})
 	}
+	if r.gitLab && in.Draft && !isDraft(in.Title) {
+		in.Title = "Draft: " + in.Title
+	}
+	in.Draft = in.Draft || r.gitLab && isDraft(in.Title)
 	h.mu.Lock()
 	now := h.stamp()
 	p := &pull{
@@ -252,7 +256,6 @@ func (r *repo) checkNewPull(in NewPull, headSHA, baseSHA string) error {
 type pullEdit struct {
 	title, body, base *string
 	state             *pullState
-	draft             *bool
 }
 
 // editPull changes title, body, base or state.
@@ -309,10 +312,10 @@ func (h *Hub) reword(p *pull, edit pullEdit) (map[string]any, error) {
 	if edit.title != nil && *edit.title != p.title {
 		changes["title"] = map[string]any{"from": p.title}
 		p.title = *edit.title
-	}
-	if edit.draft != nil && *edit.draft != p.draft {
-		changes["draft"] = map[string]any{"from": p.draft}
-		p.draft = *edit.draft
+		if draft := isDraft(p.title); p.repo.gitLab && draft != p.draft {
+			changes["draft"] = map[string]any{"from": p.draft}
+			p.draft = draft
+		}
 	}
 	if edit.body != nil && *edit.body != p.body {
 		changes["body"] = map[string]any{"from": p.body}

@@ -1,6 +1,7 @@
 package forgetest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ type AnswerLoser interface {
 	LoseAnswer(t testing.TB, repo forge.RepoID)
 }
 
-// HTTPLimiter is a harness whose forge is asked over HTTP and can refuse as GitHub does when a limit is used up.
+// HTTPLimiter is a harness whose forge is asked over HTTP and can refuse when a limit is used up.
 type HTTPLimiter interface {
 	// LimitHTTP refuses every request from now on with the status, 403 or 429. A secondary limit names the seconds to wait in
 	// Retry-After, or nothing if after is 0; a primary one names the moment of its reset, after from now, and no Retry-After.
@@ -54,9 +55,59 @@ func can[Capability any](t *testing.T, h Harness, what string) Capability {
 	t.Helper()
 	c, ok := h.(Capability)
 	if !ok {
-		t.Skipf("left out: the forge of this harness %s", what)
+		leaveOut(t, h, what)
 	}
 	return c
+}
+
+// Trait is what some forges have by their nature and others have not. A promise that is about one names it, and so does a promise for the forges
+// that lack it: each of both kinds proves something else, and neither is left out in silence.
+type Trait string
+
+// The traits, each in words that end "the forge".
+const (
+	// ReportersApart: statuses of one name stand side by side, one for each who reports.
+	ReportersApart Trait = "keeps statuses of one name apart by who reported them"
+	// ManyReviewers: more than one person can be asked for a review.
+	ManyReviewers Trait = "asks several people for a review"
+)
+
+// Different is a harness whose forge lacks traits. One that is not has all of them.
+type Different interface{ Lacks() []Trait }
+
+func lacks(h Harness, trait Trait) bool {
+	d, ok := h.(Different)
+	return ok && slices.Contains(d.Lacks(), trait)
+}
+
+// needs leaves a promise out where the forge lacks what it is about.
+func needs(t *testing.T, h Harness, trait Trait) {
+	t.Helper()
+	if lacks(h, trait) {
+		leaveOut(t, h, "lacks a trait: it never "+string(trait))
+	}
+}
+
+// without leaves a promise out where the forge has what it is about the lack of.
+func without(t *testing.T, h Harness, trait Trait) {
+	t.Helper()
+	if !lacks(h, trait) {
+		leaveOut(t, h, string(trait))
+	}
+}
+
+// LeftOut remembers why a promise was left out. A harness that embeds a pointer to one shows it in the table of promises.
+type LeftOut struct{ why string }
+
+func (l *LeftOut) leave(why string) { l.why = why }
+
+// leaveOut skips the promise and says why, in words that follow "the forge".
+func leaveOut(t *testing.T, h Harness, why string) {
+	t.Helper()
+	if l, ok := h.(interface{ leave(why string) }); ok {
+		l.leave(why)
+	}
+	t.Skipf("left out: the forge of this harness %s", why)
 }
 
 // Queuer is a harness whose forge has merge queues.

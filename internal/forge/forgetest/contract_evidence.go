@@ -114,7 +114,6 @@ func evidencePromises() []promise {
 			})
 			h.Report(t, s.id, base, "alice", "smoke", forge.StatusSuccess)
 			h.ReportCheck(t, s.id, base, "github-actions", "e2e", forge.StatusPending)
-			h.ReportCheck(t, s.id, base, "other-app", "smoke", forge.StatusFailure)
 			s.set(t, forge.Check{HeadSHA: base, Name: "boatlift/gate", Conclusion: forge.Success, Title: "g"})
 			self, err := s.forge.Self(t.Context())
 			if err != nil {
@@ -122,11 +121,27 @@ func evidencePromises() []promise {
 			}
 			check(t, "afterwards", s.statuses(t, base), []string{
 				"boatlift/gate: success by this bot " + strings.TrimSuffix(self.Login, "[bot]"), "e2e: pending by bot github-actions", "lint: skipped by bot github-actions",
-				"load: neutral by bot github-actions", "smoke: success by person alice", "smoke: failure by bot other-app",
+				"load: neutral by bot github-actions", "smoke: success by person alice",
 			})
 			h.ReportCheck(t, s.id, base, "github-actions", "e2e", forge.StatusSuccess)
 			check(t, "once it is green", s.statuses(t, base)[1], "e2e: success by bot github-actions")
 			check(t, "of another commit", s.statuses(t, s.push(t, bot, "1.0.0")), []string{})
+		}},
+		{"a name that several report stands there once for each of them", func(t *testing.T, h Harness) {
+			needs(t, h, ReportersApart)
+			s := newScene(t, h)
+			base, _ := h.BranchHead(t, s.id, "main")
+			h.Report(t, s.id, base, "alice", "smoke", forge.StatusSuccess)
+			h.ReportCheck(t, s.id, base, "other-app", "smoke", forge.StatusFailure)
+			check(t, "statuses", s.statuses(t, base), []string{"smoke: success by person alice", "smoke: failure by bot other-app"})
+		}},
+		{"a name that stands for one status is told with who reported it last, so that nobody speaks for somebody else", func(t *testing.T, h Harness) {
+			without(t, h, ReportersApart)
+			s := newScene(t, h)
+			base, _ := h.BranchHead(t, s.id, "main")
+			h.ReportCheck(t, s.id, base, "other-app", "smoke", forge.StatusFailure)
+			h.Report(t, s.id, base, "alice", "smoke", forge.StatusSuccess)
+			check(t, "statuses", s.statuses(t, base), []string{"smoke: success by person alice"})
 		}},
 	}
 }

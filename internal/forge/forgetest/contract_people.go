@@ -26,6 +26,7 @@ func peoplePromises() []promise {
 			checkError(t, "members of what is no team", err, forge.ErrNotFound)
 		}},
 		{"people and teams are asked for a review", func(t *testing.T, h Harness) {
+			needs(t, h, ManyReviewers)
 			s := newScene(t, h)
 			h.Permit(t, s.id, "bob", forge.WritePermission)
 			h.Team(t, s.id, "acme/ops", "bob")
@@ -43,6 +44,16 @@ func peoplePromises() []promise {
 			if err := s.forge.RequestReviewers(t.Context(), s.repo, pr.Number, nil, nil); err != nil {
 				t.Errorf("RequestReviewers of nobody: %v", err)
 			}
+		}},
+		{"a forge that asks one person for a review asks the first who may review", func(t *testing.T, h Harness) {
+			without(t, h, ManyReviewers)
+			s := newScene(t, h)
+			h.Permit(t, s.id, "bob", forge.WritePermission)
+			pr := s.propose(t, bot)
+			if err := s.forge.RequestReviewers(t.Context(), s.repo, pr.Number, []string{"no-such-person", "alice", "bob"}, nil); err != nil {
+				t.Fatalf("RequestReviewers: %v", err)
+			}
+			check(t, "asked", h.Requested(t, s.id, pr.Number), []string{"alice"})
 		}},
 		{"who may not review does not keep the others from being asked", func(t *testing.T, h Harness) {
 			s := newScene(t, h)

@@ -11,10 +11,7 @@ const gateCheck = "boatlift/gate"
 // queueScene is a scene whose main branch has a merge queue that demands the gate.
 func queueScene(t *testing.T, h Harness) (scene, Queuer) {
 	t.Helper()
-	q, ok := h.(Queuer)
-	if !ok {
-		t.Skip("this harness's forge has no merge queues")
-	}
+	q := can[Queuer](t, h, "has no merge queues")
 	s := newScene(t, h)
 	q.RequireQueue(t, s.id, "main", gateCheck)
 	return s, q

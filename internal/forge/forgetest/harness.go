@@ -1,6 +1,8 @@
 package forgetest
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,14 +81,25 @@ type Harness interface {
 // Contract proves every promise of package forge, each in a subtest named after it, and each with a harness of its own.
 func Contract(t *testing.T, newHarness func(t testing.TB) Harness) {
 	t.Helper()
-	for _, group := range [][]promise{
+	ContractAbout(t, newHarness, "")
+}
+
+// ContractAbout proves the promises in whose names a word is.
+func ContractAbout(t *testing.T, newHarness func(t testing.TB) Harness, word string) {
+	t.Helper()
+	for _, p := range allPromises() {
+		if !strings.Contains(p.name, word) {
+			continue
+		}
+		t.Run(p.name, func(t *testing.T) { p.prove(t, newHarness(t)) })
+	}
+}
+
+func allPromises() []promise {
+	return slices.Concat(
 		repositoryPromises(), pullRequestPromises(), lagPromises(), mergePromises(), checkPromises(), sourcePromises(), evidencePromises(),
 		commitPromises(), peoplePromises(), queuePromises(), limitPromises(), httpPromises(), tokenPromises(),
-	} {
-		for _, p := range group {
-			t.Run(p.name, func(t *testing.T) { p.prove(t, newHarness(t)) })
-		}
-	}
+	)
 }
 
 type promise struct {

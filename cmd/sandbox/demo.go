@@ -18,10 +18,16 @@ import (
 
 type demoOptions struct {
 	bot, dir string
+	forge    string // of tiers
 	record   string // where what the bot and the forge say to each other is written; empty: nowhere
 	once     bool
 	stdin    io.Reader
 	stdout   io.Writer
+}
+
+// tiers are the forges that there can be, by what people call them. GitHub has none.
+func tiers() map[string]hub.Tier {
+	return map[string]hub.Tier{"github": "", "gitlab": hub.Free, "gitlab-premium": hub.Premium, "gitlab-ultimate": hub.Ultimate}
 }
 
 // demo sets the stage, and plays on it: the whole job once, or with a person.
@@ -35,7 +41,7 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 	} else if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
-	setting := stage.Options{Dir: dir, BotPath: o.bot}
+	setting := stage.Options{Dir: dir, BotPath: o.bot, GitLab: tiers()[o.forge]}
 	if o.once {
 		setting.Config = guarded()
 	}
@@ -53,7 +59,7 @@ func demo(ctx context.Context, o demoOptions) (err error) {
 		return errors.Join(err, showLog(dir))
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	p := &play{s: s, out: o.stdout, bot: o.bot}
+	p := &play{s: s, out: o.stdout, bot: o.bot, gitLab: setting.GitLab != ""}
 	p.introduce()
 	if o.once {
 		if err := p.once(ctx); err != nil {
@@ -82,6 +88,24 @@ type play struct {
 	s   *stage.Stage
 	out io.Writer
 	bot string
+	// gitLab: the forge is one, which says "merge request", and writes !1.
+	gitLab bool
+}
+
+// ref is a pull request as its forge writes it.
+func (p *play) ref(repo string, number int) string {
+	if p.gitLab {
+		return fmt.Sprintf("%s!%d", repo, number)
+	}
+	return fmt.Sprintf("%s#%d", repo, number)
+}
+
+// page is the address of a pull request.
+func (p *play) page(repo string, number int) string {
+	if p.gitLab {
+		return fmt.Sprintf("%s/%s/-/merge_requests/%d", p.s.Hub.URL(), repo, number)
+	}
+	return fmt.Sprintf("%s/%s/pull/%d", p.s.Hub.URL(), repo, number)
 }
 
 func (p *play) say(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
@@ -91,7 +115,11 @@ func (p *play) introduce() {
 	p.say("")
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "  registry\t%s\tthe CNCF Distribution registry; it tells the bot of every push\n", p.s.Registry.Host())
-	fmt.Fprintf(w, "  forge\t%s\tspeaks GitHub's API over real git repositories\n", p.s.Hub.URL())
+	whose := "GitHub's"
+	if p.gitLab {
+		whose = "GitLab's"
+	}
+	fmt.Fprintf(w, "  forge\t%s\tspeaks %s API over real git repositories\n", p.s.Hub.URL(), whose)
 	fmt.Fprintf(w, "  bot\t%s\tprocess %d, with a SQLite database\n", p.s.Bot.URL(), p.s.Bot.PID())
 	_ = w.Flush() // to a terminal or a buffer
 	p.say("")
@@ -116,7 +144,7 @@ func (p *play) withPerson(ctx context.Context, stdin io.Reader) error {
 		if err != nil {
 			return err
 		}
-		p.say("  %s/%s/pull/%d  %s", p.s.Hub.URL(), repo, pull.Number, pull.Title)
+		p.say("  %s  %s", p.page(repo, pull.Number), pull.Title)
 	}
 	p.say("")
 	p.say("What to try:")
@@ -208,13 +236,17 @@ func (p *play) awaitOpen(ctx context.Context, repo, tag string) error {
 	})
 }
 
-// gate is the check that shows the gate on a commit.
+// gate is the check that shows the gate on a commit. Where a check has no room for text, its text is the pull request's.
 func (p *play) gate(repo, sha string) (hub.Check, error) {
-	checks, err := p.s.Hub.Checks(repo, sha)
-	for _, c := range checks {
-		if c.Name == "boatlift/gate" {
-			return c, nil
+	check, err := p.s.Check(repo, sha, stage.GateCheck)
+	if err != nil || check.Name == "" || check.Summary != "" {
+		return check, err
+	}
+	pulls, err := p.s.Hub.Pulls(repo)
+	for _, pull := range pulls {
+		if pull.HeadSHA == sha {
+			check.Summary = pull.Body
 		}
 	}
-	return hub.Check{}, err
+	return check, err
 }

@@ -1,5 +1,5 @@
-// Command sandbox tries the bot without an account anywhere: it runs a real container registry, a forge that speaks GitHub's API over real
-// git repositories, and the bot itself as a separate process, all on this machine and under one folder.
+// Command sandbox tries the bot without an account anywhere: it runs a real container registry, a forge that speaks GitHub's or GitLab's API
+// over real git repositories, and the bot itself as a separate process, all on this machine and under one folder.
 package main
 
 import (
@@ -35,7 +35,7 @@ func main() {
 
 const usage = `Try Boatlift on this machine, without any account.
 
-  sandbox [-bot PATH] [-once] [-dir FOLDER] [-record FILE]
+  sandbox [-bot PATH] [-forge FORGE] [-once] [-dir FOLDER] [-record FILE]
   sandbox push HOST/REPOSITORY:TAG   push a small image to the sandbox's registry
   sandbox bench [small]              measure the bot beside what a script would do (make bench)
 
@@ -51,6 +51,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	bot := flags.String("bot", "", "the boatlift program (default: beside this one)")
 	once := flags.Bool("once", false, "show the whole job without a person, print a transcript, and end")
+	kind := flags.String("forge", "github", "what the forge is: github, gitlab, gitlab-premium or gitlab-ultimate")
 	dir := flags.String("dir", "", "keep everything in this folder and leave it (default: a temporary one that is removed)")
 	record := flags.String("record", "", "write what the bot and the forge say to each other to this file, a line of JSON each")
 	if err := flags.Parse(args); err != nil {
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 		return 2
 	}
-	err := do(ctx, flags.Args(), demoOptions{bot: *bot, dir: *dir, record: *record, once: *once, stdin: stdin, stdout: stdout})
+	err := do(ctx, flags.Args(), demoOptions{bot: *bot, forge: *kind, dir: *dir, record: *record, once: *once, stdin: stdin, stdout: stdout})
 	var wrong *usageError
 	switch {
 	case err == nil:
@@ -88,6 +89,9 @@ func do(ctx context.Context, args []string, o demoOptions) error {
 		return measure(ctx, args[1:], o)
 	case len(args) > 0:
 		return &usageError{"what is " + args[0] + "?"}
+	}
+	if _, ok := tiers()[o.forge]; !ok {
+		return &usageError{"the forge is github, gitlab, gitlab-premium or gitlab-ultimate"}
 	}
 	if err := o.findBot(); err != nil {
 		return err

@@ -113,12 +113,30 @@ func botIsGone(t *testing.T, transcript string) {
 	}
 }
 
+// TestOnce demands the same transcript of every forge, but for how it writes a pull request and in which words it refuses a merge.
 func TestOnce(t *testing.T) {
 	path := bot(t)
+	for forge, refusal := range map[string]string{
+		"github":          `the forge refuses: Repository rule violations found Required status check "boatlift/gate" is expected\.`,
+		"gitlab":          `the forge refuses: Merge blocked: Merge request must not be draft\.`,
+		"gitlab-ultimate": `the forge refuses: Merge blocked: Status checks must pass: boatlift/gate is failed\.`,
+	} {
+		t.Run(forge, func(t *testing.T) { testOnce(t, path, forge, refusal) })
+	}
+}
+
+func testOnce(t *testing.T, path, forge, refusal string) {
+	mark, draft, changed := "!", "", []string{"GET /api/v4/user 200", "POST /api/v4/projects/ID/merge_requests 201", "Merge Request Hook"}
+	switch forge {
+	case "github":
+		mark, changed = "#", []string{"GET /api/v3/app/installations 200", "POST /api/v3/repos/acme/infra-production/pulls 201", "pull_request"}
+	case "gitlab":
+		draft = `\[Draft\] ` // what holds it
+	}
 	record := filepath.Join(t.TempDir(), "record.jsonl")
 	empty := tempFolder(t)
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"-bot", path, "-once", "-record", record}, strings.NewReader(""), &stdout, &stderr); code != 0 || stderr.Len() > 0 {
+	if code := run(t.Context(), []string{"-bot", path, "-forge", forge, "-once", "-record", record}, strings.NewReader(""), &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 		t.Fatalf("exit code %d\n%s\n%s", code, &stdout, &stderr)
 	}
 	from := 0
@@ -127,14 +145,14 @@ func TestOnce(t *testing.T) {
 		`(?m)^  forge +http://127\.0\.0\.1:\d+ `,
 		`Both environments run shop/web:1\.4\.1 and shop/worker:1\.4\.1`,
 		`(?m)^1\. shop/web:1\.4\.2 and shop/worker:1\.4\.2 are pushed to the registry$`,
-		`(?m)^   acme/infra-acceptance#1 opens: acceptance: web\+worker 1\.4\.1 → 1\.4\.2$`,
+		`(?m)^   acme/infra-acceptance` + mark + `1 opens: acceptance: web\+worker 1\.4\.1 → 1\.4\.2$`,
 		`(?m)^     \+    newTag: 1\.4\.2   # moved by pull request$`,
 		`(?m)^     gate: may be merged$`,
 		`(?m)^       ✅ allows +held `,
-		`(?m)^   acme/infra-production#1 opens: production: web\+worker 1\.4\.1 → 1\.4\.2$`,
+		`(?m)^   acme/infra-production` + mark + `1 opens: ` + draft + `production: web\+worker 1\.4\.1 → 1\.4\.2$`,
 		`(?m)^     gate: waits$`,
 		`(?m)^       ⏳ waits +after +shop/web and shop/worker do not run in acme/infra-acceptance:acceptance`,
-		`the forge refuses: `,
+		refusal,
 		`(?m)^2\. alice merges acceptance's$`,
 		`its pipeline rolls it out, and reports success`,
 		`(?m)^     gate: waits$`,
@@ -143,17 +161,17 @@ func TestOnce(t *testing.T) {
 		`(?m)^     gate: may be merged$`,
 		`(?m)^       ✅ allows +after +acme/infra-acceptance:acceptance runs these images since`,
 		`(?m)^4\. bob approves production's$`,
-		`Boatlift merges acme/infra-production#1`,
+		`Boatlift merges acme/infra-production` + mark + `1`,
 		`production runs 1\.4\.2`,
 		`(?m)^5\. 1\.4\.3 is pushed, and its smoke test fails$`,
 		`its pipeline rolls it out, and reports success`,
 		`after +acme/infra-acceptance:acceptance is not verified yet: smoke is failure \(http`,
-		`the forge refuses: `,
+		refusal,
 		`(?m)^6\. 1\.4\.4 is pushed, and alice closes production's pull request$`,
-		`alice closes acme/infra-production#3: rejected`,
+		`alice closes acme/infra-production` + mark + `3: rejected`,
 		`and it stays so`,
 		`(?m)^7\. 1\.4\.5 is pushed$`,
-		`acme/infra-acceptance#3 \(1\.4\.4\) is closed: superseded by \[pull request 4\]`,
+		`acme/infra-acceptance` + mark + `3 \(1\.4\.4\) is closed: superseded by \[pull request 4\]`,
 		`What became of 1\.4\.4, as boatlift why shop/web:1\.4\.4 tells it:`,
 		`is superseded`,
 		`is rejected`,
@@ -167,11 +185,11 @@ func TestOnce(t *testing.T) {
 	}
 	botIsGone(t, stdout.String())
 	empty()
-	recorded(t, record)
+	recorded(t, record, changed)
 }
 
 // recorded demands that the file tells of the bot's first question, of a pull request that it opened, and of a webhook that one was merged.
-func recorded(t *testing.T, path string) {
+func recorded(t *testing.T, path string, wanted []string) {
 	t.Helper()
 	file, err := os.Open(path)
 	if err != nil {
@@ -180,14 +198,14 @@ func recorded(t *testing.T, path string) {
 	defer file.Close()
 	seen := map[string]bool{}
 	err = hub.ReadTranscript(file, func(e hub.Exchange) {
-		seen[fmt.Sprint(e.Method, " ", e.Path, " ", e.Status)] = true
+		seen[fmt.Sprint(e.Method, " ", regexp.MustCompile(`/projects/\d+`).ReplaceAllString(e.Path, "/projects/ID"), " ", e.Status)] = true
 	}, func(w hub.Webhook) {
-		seen[w.Event] = seen[w.Event] || bytes.Contains(w.Body, []byte(`"merged":true`))
+		seen[w.Event] = seen[w.Event] || bytes.Contains(w.Body, []byte(`"merged":true`)) || bytes.Contains(w.Body, []byte(`"action":"merge"`))
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"GET /api/v3/app/installations 200", "POST /api/v3/repos/acme/infra-production/pulls 201", "pull_request"} {
+	for _, want := range wanted {
 		if !seen[want] {
 			t.Errorf("the record lacks %s", want)
 		}
@@ -445,7 +463,7 @@ func TestTheHelpNamesEveryFlag(t *testing.T) {
 		flags = append(flags, m[1])
 	}
 	slices.Sort(flags)
-	if want := []string{"-bot", "-dir", "-once", "-record"}; !slices.Equal(flags, want) {
+	if want := []string{"-bot", "-dir", "-forge", "-once", "-record"}; !slices.Equal(flags, want) {
 		t.Errorf("the flags are %v, want %v", flags, want)
 	}
 	for _, f := range flags {

@@ -74,7 +74,7 @@ func (p *play) pushAndOpen(ctx context.Context, tag string, withDiff bool) error
 		if err != nil {
 			return err
 		}
-		p.say("   %s#%d opens: %s", repo, pull.Number, pull.Title)
+		p.say("   %s opens: %s", p.ref(repo, pull.Number), pull.Title)
 		if !withDiff {
 			continue
 		}
@@ -97,7 +97,7 @@ func (p *play) showDiff(ctx context.Context, repo string, pull hub.Pull) error {
 	}
 	after, ok, err := p.s.Hub.File(ctx, repo, pull.HeadSHA, file)
 	if err != nil || !ok {
-		return fmt.Errorf("%s is not at the head of %s#%d: %w", file, repo, pull.Number, err)
+		return fmt.Errorf("%s is not at the head of %s: %w", file, p.ref(repo, pull.Number), err)
 	}
 	removed, added := 0, 0
 	for _, line := range strings.Split(kustomize.Diff(file, before, after), "\n") {
@@ -114,7 +114,7 @@ func (p *play) showDiff(ctx context.Context, repo string, pull hub.Pull) error {
 		p.say("     %s", shorten(line))
 	}
 	if want := 2 * len(stage.Images()); removed != want || added != want {
-		return fmt.Errorf("%s#%d removes %d lines and adds %d, and should change %d: a tag and a digest for each image", repo, pull.Number, removed, added, want)
+		return fmt.Errorf("%s removes %d lines and adds %d, and should change %d: a tag and a digest for each image", p.ref(repo, pull.Number), removed, added, want)
 	}
 	return nil
 }
@@ -135,7 +135,11 @@ func (p *play) showGate(repo, sha string) error {
 	}
 	title, _, _ := strings.Cut(check.Title, ":")
 	p.say("     gate: %s", title)
-	for line := range strings.Lines(check.Summary) {
+	_, table, _ := strings.Cut(check.Summary, "| |") // a column of marks has no name
+	for line := range strings.Lines("| |" + table) {
+		if !strings.HasPrefix(line, "|") {
+			break // what follows is about something else
+		}
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
 		if len(cells) != 3 || strings.HasPrefix(line, "| |") || strings.HasPrefix(line, "| ---") {
 			continue
@@ -161,7 +165,7 @@ func (p *play) awaitGate(ctx context.Context, repo, tag, conclusion string) (hub
 			return false, nil // not yet
 		}
 		check, err := p.gate(repo, pull.HeadSHA)
-		return check.Conclusion == conclusion, err
+		return check.Conclusion == conclusion && (conclusion != "success" || !pull.Draft), err
 	})
 	return pull, err
 }
@@ -181,7 +185,7 @@ func (p *play) refused(ctx context.Context, tag string) error {
 	}
 	_, err = p.s.Hub.MergePull(ctx, stage.Production, pull.Number, "alice", "merge", pull.HeadSHA)
 	if err == nil {
-		return fmt.Errorf("%s#%d could be merged although its gate is not green", stage.Production, pull.Number)
+		return fmt.Errorf("%s could be merged although its gate is not green", p.ref(stage.Production, pull.Number))
 	}
 	p.say("   alice tries to merge production's all the same, and the forge refuses: %s", strings.Join(strings.Fields(err.Error()), " "))
 	return nil
@@ -219,9 +223,9 @@ func (p *play) productionWaits(ctx context.Context, tag, words string) error {
 		return err
 	}
 	if check.Conclusion == "success" {
-		return fmt.Errorf("the gate of %s#%d is green, although %s", stage.Production, pull.Number, words)
+		return fmt.Errorf("the gate of %s is green, although %s", p.ref(stage.Production, pull.Number), words)
 	}
-	p.say("   %s#%d:", stage.Production, pull.Number)
+	p.say("   %s:", p.ref(stage.Production, pull.Number))
 	return p.showGate(stage.Production, pull.HeadSHA)
 }
 
@@ -242,7 +246,7 @@ func (p *play) verified(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.say("   %s#%d:", stage.Production, pull.Number)
+	p.say("   %s:", p.ref(stage.Production, pull.Number))
 	return p.showGate(stage.Production, pull.HeadSHA)
 }
 
@@ -267,7 +271,7 @@ func (p *play) approveProduction(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	p.say("   Boatlift merges %s#%d", stage.Production, pull.Number)
+	p.say("   Boatlift merges %s", p.ref(stage.Production, pull.Number))
 	if err := p.awaitDeployed(ctx, stage.Production, "1.4.2"); err != nil {
 		return err
 	}
@@ -316,7 +320,7 @@ func (p *play) merge(ctx context.Context, repo, tag string) error {
 	if err != nil {
 		return err
 	}
-	p.say("   %s#%d is merged as %s", repo, pull.Number, sha[:7])
+	p.say("   %s is merged as %s", p.ref(repo, pull.Number), sha[:7])
 	return nil
 }
 
@@ -367,7 +371,7 @@ func (p *play) reject(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.say("   alice closes %s#%d: rejected", stage.Production, pull.Number)
+	p.say("   alice closes %s: rejected", p.ref(stage.Production, pull.Number))
 	return p.staysRejected(ctx, "1.4.4")
 }
 
@@ -418,7 +422,7 @@ func (p *play) supersede(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.say("   %s#%d (1.4.4) is closed: superseded %s", stage.Acceptance, old.Number, strings.TrimSpace(link))
+	p.say("   %s (1.4.4) is closed: superseded %s", p.ref(stage.Acceptance, old.Number), strings.TrimSpace(link))
 	if _, err := p.open(stage.Production, "1.4.4"); err == nil {
 		return fmt.Errorf("1.4.4 came back in %s after it was rejected", stage.Production)
 	}

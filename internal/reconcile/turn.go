@@ -55,7 +55,10 @@ func (t *turn) run(ctx context.Context) (store.Finish, error) {
 	if t.mem, err = t.r.Store.Memory(ctx, t.claim.Repo); err != nil {
 		return store.Finish{}, fmt.Errorf("read what is known: %w", err)
 	}
-	if !t.mem.Found || t.mem.Repo.State != store.RepoActive {
+	if !t.mem.Found {
+		return t.r.stranger(t.forgeName, t.claim.Repo), nil
+	}
+	if t.mem.Repo.State != store.RepoActive {
 		return store.Finish{}, nil
 	}
 	t.rec, t.repo = t.mem.Repo, repositoryOf(t.mem.Repo)

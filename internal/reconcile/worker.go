@@ -66,9 +66,10 @@ type Reconciler struct {
 	histories histories
 	edits     edits
 
-	owner string
-	teams teams
-	swept sync.Map // names of the forges that were swept once
+	owner  string
+	teams  teams
+	swept  sync.Map // names of the forges that were swept once
+	sought sync.Map // repositories of which events told and that were not known → when they were looked for
 }
 
 // ConfigFile is the name of the file in an infra repo that turns the bot on.
@@ -303,6 +304,20 @@ func (r *Reconciler) sweep(ctx context.Context, name string) (store.Finish, erro
 		r.Log.Info("asked for webhooks that had not arrived", "forge", name, "webhooks", n)
 	}
 	return store.Finish{WakeAt: r.Now().Add(sweepEvery)}, nil
+}
+
+// soughtFor is how long a repository that is not known is not looked for again: its events may go on although the bot is not let into it.
+const soughtFor = 10 * time.Minute
+
+// stranger answers an event about a repository that is not known: it may be one that the bot was let into just now, of which not every forge
+// tells.
+func (r *Reconciler) stranger(forgeName string, key promotion.RepoKey) store.Finish {
+	now := r.Now()
+	if at, ok := r.sought.Load(key); ok && now.Sub(at.(time.Time)) < soughtFor {
+		return store.Finish{}
+	}
+	r.sought.Store(key, now)
+	return store.Finish{Wake: []promotion.RepoKey{store.DiscoverKey(forgeName)}}
 }
 
 func recordOf(forgeName string, repo forge.Repository) store.Repo {

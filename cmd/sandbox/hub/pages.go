@@ -30,6 +30,7 @@ type pages struct {
 // page is what a template gets; which members are set depends on the page.
 type page struct {
 	Title, Root, CSRF, Refused string
+	Words                      words
 	Repo                       *RepoInfo
 	Repos                      []repoRow
 	Pulls                      []pullRow
@@ -48,6 +49,16 @@ type page struct {
 	Diff            string
 
 	State, Text, Markdown string
+}
+
+// words are what pull requests are called, and where they are.
+type words struct{ One, Many, Mark, Path string }
+
+func (h *Hub) words() words {
+	if h.opts.GitLab != "" {
+		return words{One: "Merge request", Many: "merge requests", Mark: "!", Path: "/-/merge_requests/"}
+	}
+	return words{One: "Pull request", Many: "pull requests", Mark: "#", Path: "/pull/"}
 }
 
 type repoRow struct {
@@ -95,6 +106,14 @@ func (h *Hub) pagesHandler() http.Handler {
 	mux.HandleFunc("GET /{owner}/{repo}/rollouts/{id}", p.rollout)
 	mux.HandleFunc("GET /{owner}/{repo}/actions/runs/{id}", p.run)
 	mux.HandleFunc("GET /{owner}/{repo}/checks/{id}", p.check)
+	if h.opts.GitLab != "" {
+		mux.HandleFunc("GET /{owner}/{repo}/-/merge_requests/{number}", p.pull)
+		mux.HandleFunc("POST /{owner}/{repo}/-/merge_requests/{number}", p.act)
+		mux.HandleFunc("GET /{owner}/{repo}/-/commit/{sha}", p.commit)
+		mux.HandleFunc("GET /{owner}/{repo}/-/blob/{at}/{path...}", p.file)
+		mux.HandleFunc("GET /{owner}/{repo}/-/pipelines/{id}", p.run)
+		mux.HandleFunc("GET /{owner}/{repo}/-/jobs/{id}", p.run)
+	}
 	return mux
 }
 
@@ -109,7 +128,7 @@ func diffHTML(diff string) template.HTML {
 
 // show renders a page whole before it answers, under a policy that lets a page load its style sheet and send its forms, no more.
 func (p *pages) show(w http.ResponseWriter, status int, name string, data page) {
-	data.Root, data.CSRF = p.h.prefix, p.h.csrf
+	data.Root, data.CSRF, data.Words = p.h.prefix, p.h.csrf, p.h.words()
 	var out bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&out, name, data); err != nil {
 		p.h.log.Error("sandbox page", "page", name, "error", err)
@@ -380,7 +399,7 @@ func (p *pages) run(w http.ResponseWriter, r *http.Request) {
 	}
 	runs, _ := p.h.Runs(info.FullName)
 	for _, run := range runs {
-		if strconv.FormatInt(run.ID, 10) == r.PathValue("id") {
+		if id := r.PathValue("id"); strconv.FormatInt(run.ID, 10) == id || strconv.FormatInt(run.job, 10) == id {
 			log, _ := p.h.RolloutLog(info.FullName, run.Deployment)
 			p.show(w, http.StatusOK, "text", page{Title: run.Workflow + " at " + short(run.SHA), Repo: &info, State: cmp.Or(run.Conclusion, run.Status), Text: log})
 			return

@@ -37,6 +37,7 @@ type Run struct {
 	Workflow, SHA      string
 	Status, Conclusion string
 	Deployment         int64 // what it deployed; 0: nothing
+	job                int64
 }
 
 // Runs returns the runs of all workflows of a repository, oldest first.
@@ -44,7 +45,7 @@ func (h *Hub) Runs(fullName string) ([]Run, error) {
 	var views []Run
 	err := h.change(fullName, func(r *repo) error {
 		for _, run := range r.runs {
-			views = append(views, Run{run.id, run.workflow.file, run.head.SHA, run.status, run.conclusion, run.deployment})
+			views = append(views, Run{run.id, run.workflow.file, run.head.SHA, run.status, run.conclusion, run.deployment, run.suite})
 		}
 		return nil
 	})

@@ -25,7 +25,7 @@ import (
 type Bot struct {
 	dir, path, apiURL string
 	appID             int64
-	byToken           bool
+	byToken, gitLab   bool
 	forge, more       string // added to the forge and to the end of the configuration
 	registry          string // what its entry of the registry says besides name and type
 	log               io.Writer
@@ -74,9 +74,12 @@ func (b *Bot) config() string {
 	if strings.Contains(b.more, "limits:") {
 		limits = ""
 	}
-	entry := fmt.Sprintf("appID: %d\n    privateKey: file:app.pem", b.appID)
+	kind, entry := "github", fmt.Sprintf("appID: %d\n    privateKey: file:app.pem", b.appID)
 	if b.byToken {
 		entry = "token: file:token"
+	}
+	if b.gitLab {
+		kind = "gitlab"
 	}
 	return fmt.Sprintf(`listen: %s
 dataDir: %s
@@ -85,13 +88,13 @@ registries:
     type: distribution
 %s
 forges:
-  - name: github
-    type: github
+  - name: %s
+    type: %s
     %s
     webhookSecret: file:webhook-secret
     url: %s
 %slog: {format: json, level: debug}
-%s%s`, b.listen, b.DataDir(), strings.TrimRight(b.registry, "\n"), entry, b.apiURL, b.forge, limits, b.more)
+%s%s`, b.listen, b.DataDir(), strings.TrimRight(b.registry, "\n"), kind, kind, entry, b.apiURL, b.forge, limits, b.more)
 }
 
 // UseDatabase has the bot use a PostgreSQL database from its next start on.

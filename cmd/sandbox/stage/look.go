@@ -85,7 +85,8 @@ func (s *Stage) AwaitGate(ctx context.Context, repo, tag, conclusion string) (pu
 			return false, err
 		}
 		gate, err = s.Check(repo, pull.HeadSHA, GateCheck)
-		return gate.Name != "" && gate.Conclusion == conclusion, err
+		// Where the gate holds by a draft, the draft ends a moment after the gate is green.
+		return gate.Name != "" && gate.Conclusion == conclusion && (conclusion != "success" || !pull.Draft), err
 	})
 	return pull, gate, err
 }

@@ -43,6 +43,8 @@ type Options struct {
 	PathPrefix string
 	// ByToken lets the bot in by a personal access token of the account Machine instead of as an app, with webhooks of the organisation.
 	ByToken bool
+	// GitLab makes the forge a GitLab of this tier, which lets the bot in by a token of the service account Machine; empty: a GitHub.
+	GitLab hub.Tier
 	// BotConfig is added to the end of the bot's boatlift.yaml, for keys that the stage does not set itself.
 	BotConfig string
 	// ForgeConfig is added to the forge's entry in it: lines of keys, not indented.
@@ -86,6 +88,7 @@ const (
 
 // Start sets the stage and waits until the bot knows both repositories.
 func Start(ctx context.Context, o Options) (s *Stage, err error) {
+	o.ByToken = o.ByToken || o.GitLab != ""
 	s = &Stage{opts: o}
 	defer func() {
 		if err != nil {
@@ -93,7 +96,7 @@ func Start(ctx context.Context, o Options) (s *Stage, err error) {
 			s = nil
 		}
 	}()
-	options := hub.Options{Dir: filepath.Join(o.Dir, "forge"), WebhookSecret: webhookSecret, PathPrefix: o.PathPrefix, Organization: o.ByToken}
+	options := hub.Options{Dir: filepath.Join(o.Dir, "forge"), WebhookSecret: webhookSecret, PathPrefix: o.PathPrefix, Organization: o.ByToken, GitLab: o.GitLab}
 	if o.Hub != nil {
 		o.Hub(&options)
 	}
@@ -104,7 +107,11 @@ func Start(ctx context.Context, o Options) (s *Stage, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.Hub.SetWebhook(hooks+"/hooks/github", webhookSecret)
+	path := "/hooks/github"
+	if o.GitLab != "" {
+		path = "/hooks/gitlab"
+	}
+	s.Hub.SetWebhook(hooks+path, webhookSecret)
 	notify := images.Options{NotifyURL: hooks + "/hooks/registry", NotifyToken: RegistryToken}
 	if o.Mute {
 		notify = images.Options{}
@@ -152,6 +159,9 @@ func (s *Stage) prepareBot(name string) (*Bot, error) {
 		return nil, err
 	}
 	files := map[string][]byte{"app.pem": s.Hub.AppKeyPEM(), "webhook-secret": []byte(webhookSecret), "registry-token": []byte(RegistryToken)}
+	if s.opts.GitLab != "" {
+		s.Hub.AddMachine(Machine)
+	}
 	if s.opts.ByToken {
 		token, err := s.Hub.AddToken(Machine, hub.NewToken{})
 		if err != nil {
@@ -170,7 +180,7 @@ func (s *Stage) prepareBot(name string) (*Bot, error) {
 			return nil, err
 		}
 	}
-	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), byToken: s.opts.ByToken, apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: more, registry: heard}
+	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), byToken: s.opts.ByToken, gitLab: s.opts.GitLab != "", apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: more, registry: heard}
 	for line := range strings.Lines(s.opts.ForgeConfig) {
 		b.forge += "    " + line
 	}
@@ -210,6 +220,10 @@ func (s *Stage) fill(ctx context.Context) error {
 	if s.opts.ByToken {
 		required.AppID, people = 0, append(people, Machine)
 	}
+	protection := &hub.Protection{Checks: []hub.RequiredCheck{required}}
+	if s.opts.GitLab != "" && s.opts.GitLab != hub.Ultimate {
+		protection.Checks = nil // nothing can be required there but that pipelines succeed, which anybody's status may decide
+	}
 	for _, name := range []string{Acceptance, Production} {
 		env := strings.TrimPrefix(name, "acme/infra-")
 		files := s.infraFiles(env, digests)
@@ -223,16 +237,27 @@ func (s *Stage) fill(ctx context.Context) error {
 		}
 		_, err := s.Hub.CreateRepo(ctx, name, hub.RepoOptions{
 			Files: files, Environments: []hub.Environment{{Name: env, Path: "apps/shop"}},
-			Protection: &hub.Protection{Checks: []hub.RequiredCheck{required}}, NotInstalled: s.opts.ByToken,
+			Protection: protection, NotInstalled: s.opts.ByToken,
 		})
 		if err != nil {
 			return fmt.Errorf("make %s: %w", name, err)
+		}
+		if s.opts.GitLab == hub.Ultimate {
+			if err := s.Hub.AddStatusCheck(name, GateCheck, s.Hub.URL()); err != nil {
+				return fmt.Errorf("give %s the check %s: %w", name, GateCheck, err)
+			}
 		}
 		for _, login := range people {
 			s.Hub.AddPerson(login)
 			if err := s.Hub.SetPermission(name, login, hub.Write); err != nil {
 				return fmt.Errorf("let %s into %s: %w", login, name, err)
 			}
+		}
+		if s.opts.GitLab == "" {
+			continue
+		}
+		if err := s.Hub.TestWebhook(name); err != nil { // nobody tells a bot of projects that it is let into
+			return fmt.Errorf("test the webhook of %s: %w", name, err)
 		}
 	}
 	return nil

@@ -22,6 +22,14 @@ func (s *scene) can(c forge.Capability) bool {
 	return !says || capable.Can(c)
 }
 
+// needs leaves a promise out where the forge says that it cannot do what it is about; why follows "the forge".
+func (s *scene) needs(t *testing.T, c forge.Capability, why string) {
+	t.Helper()
+	if !s.can(c) {
+		leaveOut(t, s.Harness, why)
+	}
+}
+
 func (s *scene) deployments(t *testing.T, environment string, limit int) []forge.Deployment {
 	t.Helper()
 	list, err := s.forge.Deployments(t.Context(), s.repo, environment, limit)
@@ -47,9 +55,6 @@ func checkPromises() []promise {
 				check(t, "name", shown[0].Name, "boatlift/gate")
 				check(t, "conclusion", shown[0].Conclusion, conclusion)
 				check(t, "title", shown[0].Title, "now "+string(conclusion))
-				if s.can(forge.CheckText) {
-					check(t, "summary", shown[0].Summary, "| a | b |")
-				}
 			}
 		}},
 		{"checks of other names and other commits are their own", func(t *testing.T, h Harness) {
@@ -63,6 +68,17 @@ func checkPromises() []promise {
 			onBase := h.Checks(t, s.id, base)
 			if len(onBase) != 1 || onBase[0].Conclusion != forge.Pending {
 				t.Errorf("checks of base = %+v; want one that is pending", onBase)
+			}
+		}},
+		{"a check shows a text of its own", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			s.needs(t, forge.CheckText, "has checks of one line only: the rest stands in the pull request")
+			pr := s.propose(t, bot)
+			for _, text := range []string{"| a | b |", "| c | d |"} {
+				s.set(t, forge.Check{HeadSHA: pr.HeadSHA, Name: "boatlift/gate", Conclusion: forge.Pending, Title: "t", Summary: text})
+				if shown := h.Checks(t, s.id, pr.HeadSHA); len(shown) != 1 || shown[0].Summary != text {
+					t.Errorf("checks = %+v; want one with the text %s", shown, text)
+				}
 			}
 		}},
 		{"a summary that is too long is cut, not refused", func(t *testing.T, h Harness) {

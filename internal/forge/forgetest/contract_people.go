@@ -26,8 +26,8 @@ func peoplePromises() []promise {
 			checkError(t, "members of what is no team", err, forge.ErrNotFound)
 		}},
 		{"people and teams are asked for a review", func(t *testing.T, h Harness) {
-			needs(t, h, ManyReviewers)
 			s := newScene(t, h)
+			s.needs(t, forge.TeamReviewers, "asks no teams for a review, but their members")
 			h.Permit(t, s.id, "bob", forge.WritePermission)
 			h.Team(t, s.id, "acme/ops", "bob")
 			pr := s.propose(t, bot)
@@ -36,14 +36,35 @@ func peoplePromises() []promise {
 					t.Fatalf("RequestReviewers: %v", err)
 				}
 			}
-			want := []string{"acme/ops", "alice"}
-			if !s.can(forge.TeamReviewers) {
-				want = []string{"alice", "bob"} // who is in it
-			}
-			check(t, "asked", h.Requested(t, s.id, pr.Number), want)
+			check(t, "asked", h.Requested(t, s.id, pr.Number), []string{"acme/ops", "alice"})
 			if err := s.forge.RequestReviewers(t.Context(), s.repo, pr.Number, nil, nil); err != nil {
 				t.Errorf("RequestReviewers of nobody: %v", err)
 			}
+		}},
+		{"where a team is not asked for a review, its members are, each by themselves", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			if s.can(forge.TeamReviewers) {
+				leaveOut(t, h, "asks teams for a review")
+			}
+			h.Permit(t, s.id, "bob", forge.WritePermission)
+			h.Team(t, s.id, "acme/ops", "bob")
+			pr := s.propose(t, bot)
+			for range 2 {
+				if err := s.forge.RequestReviewers(t.Context(), s.repo, pr.Number, nil, []string{"acme/ops"}); err != nil {
+					t.Fatalf("RequestReviewers: %v", err)
+				}
+			}
+			check(t, "asked", h.Requested(t, s.id, pr.Number), []string{"bob"})
+		}},
+		{"several people are asked for a review", func(t *testing.T, h Harness) {
+			needs(t, h, ManyReviewers)
+			s := newScene(t, h)
+			h.Permit(t, s.id, "bob", forge.WritePermission)
+			pr := s.propose(t, bot)
+			if err := s.forge.RequestReviewers(t.Context(), s.repo, pr.Number, []string{"bob", "alice"}, nil); err != nil {
+				t.Fatalf("RequestReviewers: %v", err)
+			}
+			check(t, "asked", h.Requested(t, s.id, pr.Number), []string{"alice", "bob"})
 		}},
 		{"a forge that asks one person for a review asks the first who may review", func(t *testing.T, h Harness) {
 			without(t, h, ManyReviewers)

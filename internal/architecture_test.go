@@ -48,7 +48,7 @@ var rows = map[string]row{
 	"internal/registry":   {imports: []string{"internal/image", "internal/login", "internal/trust"}, tests: []string{"internal/trust/trusttest"}},
 	"internal/hook": {
 		imports: []string{"internal/image", "internal/registry", "internal/forge", "internal/store"},
-		tests:   []string{"internal/forge/forgetest", "internal/forge/github", "internal/promotion"},
+		tests:   []string{"internal/forge/forgetest", "internal/forge/github", "internal/forge/gitlab", "internal/promotion"},
 	},
 	"internal/store": {
 		imports: []string{"internal/image", "internal/promotion", "internal/gate"}, tests: []string{"internal/store/postgrestest"},

@@ -28,8 +28,9 @@ demo: build ## try it: a registry, a forge and the bot on this machine (ONCE=1: 
 test: ## run all tests
 	go test -timeout 30m ./...
 
-model: ## drive the bot through STEPS=100000 random steps in memory, and hold its rules against them
+model: ## drive the bot through STEPS=100000 random steps in memory, and 2000 against the sandbox, and hold its rules against them
 	go test -count=1 -timeout 60m -run '^TestModel$$' -v ./internal/reconcile -model.steps=$(STEPS) -rapid.shrinktime=2m
+	go test -count=1 -timeout 60m -run '^TestModel$$' -v ./cmd/boatlift -sandbox.steps=2000
 
 contract: ## check what bot and sandbox say to each other against GitHub's own documents (needs node and npm)
 	@command -v node > /dev/null && command -v npm > /dev/null || { \

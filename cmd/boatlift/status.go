@@ -132,7 +132,7 @@ func printEnvironment(w io.Writer, e dashboard.Environment, lines []dashboard.Li
 		if n.Image != "" && n.Tag != "" {
 			what += ":" + n.Tag
 		}
-		fmt.Fprintf(w, "    %s: %s", shown(what), shown(n.Say))
+		fmt.Fprintf(w, "    %s: %s%s", shown(what), shown(n.Say), since(n.Since))
 		if !n.Until.IsZero() {
 			fmt.Fprintf(w, " (looked at again %s)", when(n.Until, now))
 		}
@@ -154,10 +154,18 @@ func gateLine(v gate.Verdict, next string) string {
 		if next != "" {
 			next = "; " + shown(next)
 		}
-		return "the gate waits: " + shown(v.Reason()) + next
+		return "the gate waits: " + shown(v.Reason()) + next + since(v.Since())
 	default:
-		return "the gate denies it: " + shown(v.Reason())
+		return "the gate denies it: " + shown(v.Reason()) + since(v.Since())
 	}
+}
+
+// since tells since when something has been so, if anybody knows.
+func since(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return " (since " + at.Local().Format("2 Jan 15:04") + ")"
 }
 
 func imageLabel(tag string, digest image.Digest) string {

@@ -176,7 +176,11 @@ func explain(e *Explanation, under string, p promotion.Promotion, among []promot
 		if !ok {
 			verb = "denies"
 		}
-		e.add(Sentence{Until: r.Until, Under: under, Say: fmt.Sprintf("gate: %s %s: %s", r.Policy, verb, r.Say), Hint: hint})
+		at := r.Since
+		if r.State == gate.Allow {
+			at = time.Time{}
+		}
+		e.add(Sentence{At: at, Until: r.Until, Under: under, Say: fmt.Sprintf("gate: %s %s: %s", r.Policy, verb, r.Say), Hint: hint})
 	}
 	switch {
 	case p.Gate.State == gate.Allow && p.Next != "":

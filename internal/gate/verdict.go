@@ -24,6 +24,7 @@ type Ruling struct {
 	State  State     `json:"state"`           //
 	Say    string    `json:"say"`             // one sentence, no full stop needed, plain text (not yet escaped for markdown or HTML)
 	Until  time.Time `json:"until,omitzero"`  // when the clock alone may change it: a wait ends, a freeze begins; zero if no clock does
+	Since  time.Time `json:"since,omitzero"`  // since when it has been in this state; left to whoever remembers, zero if nobody does
 	Detail string    `json:"detail,omitzero"` // what a person can do about it
 	Kind   string    `json:"kind,omitempty"`  // KindApproval if people have to approve; empty for all else, and where judging failed
 }
@@ -59,6 +60,29 @@ func Judge(rulings ...Ruling) Verdict {
 	return v
 }
 
+// After carries over from an earlier verdict since when rulings have been in their states; what was in another state is so since now. Of
+// uses of the same policy each is compared with the one in its place.
+func (v Verdict) After(earlier *Verdict, now time.Time) Verdict {
+	v.Rulings = slices.Clone(v.Rulings)
+	before := map[string][]Ruling{}
+	if earlier != nil {
+		for _, r := range earlier.Rulings {
+			before[r.Policy] = append(before[r.Policy], r)
+		}
+	}
+	for i := range v.Rulings {
+		r := &v.Rulings[i]
+		r.Since = now
+		if same := before[r.Policy]; len(same) > 0 {
+			before[r.Policy] = same[1:]
+			if same[0].State == r.State && !same[0].Since.IsZero() {
+				r.Since = same[0].Since
+			}
+		}
+	}
+	return v
+}
+
 // ApartFrom is the verdict without the rulings of a kind. Reviewers are asked when ApartFrom(KindApproval) allows: then nothing but
 // their approval is missing. The empty kind leaves nothing out.
 func (v Verdict) ApartFrom(kind string) Verdict {
@@ -69,11 +93,28 @@ func (v Verdict) ApartFrom(kind string) Verdict {
 }
 
 // Reason is the sentence that best explains the verdict: that of the first ruling which has the verdict's own state.
-func (v Verdict) Reason() string {
+func (v Verdict) Reason() string { return v.First().Say }
+
+// First is the ruling that Reason is of.
+func (v Verdict) First() Ruling {
 	for _, r := range v.Rulings {
 		if r.State == v.State {
-			return r.Say
+			return r
 		}
 	}
-	return "no policy objects"
+	return Ruling{State: v.State, Say: "no policy objects"}
+}
+
+// Since is since when the verdict has been what it is: where all allow, since the last of them does. Zero if nobody remembers.
+func (v Verdict) Since() time.Time {
+	if v.State != Allow {
+		return v.First().Since
+	}
+	var since time.Time
+	for _, r := range v.Rulings {
+		if r.Since.After(since) {
+			since = r.Since
+		}
+	}
+	return since
 }

@@ -21,7 +21,7 @@ func (p *planner) verdict(env Environment, pr *Promotion) gate.Verdict {
 			break
 		}
 	}
-	return gate.Judge(rulings...)
+	return gate.Judge(rulings...).After(pr.Gate, p.w.Now)
 }
 
 // shown notes the verdict on the promotion, and since when all but approvals allows.

@@ -49,10 +49,15 @@ func (p *planner) note(n Note) {
 	p.wake(n.Until)
 }
 
-// noteAll notes the same of every image that a release would move: people ask by image.
+// noteAll notes the same of every image that a release would move: people ask by image. It is so since the image was pushed, unless it is
+// said since when.
 func (p *planner) noteAll(r Release, n Note) {
+	since := n.Since
 	for _, c := range r.Changes {
 		n.Environment, n.App, n.Image, n.Tag = r.Environment, r.App, c.Image, c.Tag
+		if n.Since = since; since.IsZero() {
+			n.Since = p.seen(c.Image, c.Tag, c.Digest).First
+		}
 		p.note(n)
 	}
 }

@@ -1,6 +1,7 @@
 package promotion
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -190,7 +191,7 @@ func (p *planner) next(env Environment, pr *Promotion, pull Pull, v gate.Verdict
 	case p.w.Paused != "":
 		return "nothing is merged now: " + p.w.Paused
 	case env.Merge == MergeManual:
-		return "a person has to merge it"
+		return "a person has to merge it; it may be merged since " + moment(cmp.Or(v.Since(), pr.CreatedAt))
 	case env.Merge == MergeAuto:
 		_, say := p.soaking(env, pr)
 		return say

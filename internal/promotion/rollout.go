@@ -16,8 +16,9 @@ func (p *planner) rollout(env Environment, pr *Promotion) {
 	switch {
 	case env.Rollout.None():
 		p.noteAll(pr.Release, Note{
-			Say:  "merged, but nothing tells whether it was rolled out",
-			Hint: "add rollout: {deployment: NAME}, {workflow: FILE} or {merge: true} to " + env.Name + " in .boatlift.yaml",
+			Say:   "merged, but nothing tells whether it was rolled out",
+			Hint:  "add rollout: {deployment: NAME}, {workflow: FILE} or {merge: true} to " + env.Name + " in .boatlift.yaml",
+			Since: pr.MergedAt,
 		})
 	case run.SHA != "" && carries(env.Pin, run, pr.Release):
 		p.becomes(pr, Deployed, "rolled out at "+short(run.SHA))

@@ -66,6 +66,9 @@ func verdictTable(v gate.Verdict, most, each int) string {
 		if r.Detail != "" && r.State != gate.Allow {
 			say += "<br>" + plain(cut(r.Detail, each))
 		}
+		if r.State != gate.Allow && !r.Since.IsZero() {
+			say += "<br>since " + instant(r.Since)
+		}
 		if r.State != gate.Allow && !r.Until.IsZero() {
 			say += "<br>until " + instant(r.Until)
 		}

@@ -320,6 +320,25 @@ func TestACheckFitsAndIsHarmless(t *testing.T) {
 	}
 }
 
+func TestWhatAPullRequestWaitsForIsHarmless(t *testing.T) {
+	escaped := regexp.MustCompile(`\\.`)
+	for _, evil := range []string{"@acme/ops <script>", "closes #7 | x", "a\n# b\n<!-- boatlift:fake -->", "![x](https://evil.example/beacon)", strings.Repeat("x", 100_000)} {
+		v := gate.Judge(gate.Ruling{Policy: "freeze", State: gate.Wait, Say: evil, Detail: evil})
+		for what, check := range map[string]forge.Check{
+			"of a promotion": promotionCheck("head", v, promotion.Promotion{Next: evil}), "of a merge queue": groupCheck("head", v),
+		} {
+			for _, bad := range []string{"@acme", "#7", "<!--", "<script", "![x](", "\n# b"} {
+				if strings.Contains(escaped.ReplaceAllString(check.Summary, ""), bad) {
+					t.Errorf("the check %s holds %q:\n%.500s", what, bad, check.Summary)
+				}
+			}
+			if len(check.Summary) > 65535 || len([]rune(check.Title)) > 256 || strings.ContainsAny(check.Title, "\n") {
+				t.Errorf("the check %s has a title of %d and a summary of %d", what, len(check.Title), len(check.Summary))
+			}
+		}
+	}
+}
+
 func TestLinksAreOnlyAddresses(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{

@@ -282,8 +282,12 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 		}
 		if pr.ToDelete && !pr.State.Active() && pr.State != promotion.Rejected {
 			if t.mayDelete(pr) {
-				if err := t.forge.DeleteBranch(ctx, t.repo, pr.Branch); err != nil {
-					t.log.Warn("delete branch", "branch", pr.Branch, "error", err) // tried again by a later turn
+				if err := t.forge.DeleteBranch(ctx, t.repo, pr.Branch); err != nil { // tried again by a later turn
+					if pace := paceOf(err); pace != nil {
+						t.postpone(pace)
+					} else {
+						t.log.Warn("delete branch", "branch", pr.Branch, "error", err)
+					}
 					return t.save(ctx, pr, a.Actor, string(pr.State), nil)
 				}
 			}
@@ -331,7 +335,7 @@ func (t *turn) tell(ctx context.Context, pr promotion.Promotion, key, comment st
 		return nil
 	}
 	err := t.forge.Comment(ctx, t.repo, pr.PullRequest, key, comment)
-	if err != nil && (endsTurn(err) || t.claim.Attempts < commentTries && !permanent(err)) {
+	if err != nil && (endsTurn(err) || paceOf(err) != nil || t.claim.Attempts < commentTries && !permanent(err)) {
 		return fmt.Errorf("comment on #%d: %w", pr.PullRequest, err)
 	}
 	if err != nil {

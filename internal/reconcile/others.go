@@ -181,7 +181,7 @@ func (t *turn) showOther(ctx context.Context, a promotion.ShowOther) error {
 	check := gateCheck(a.Head, a.Verdict, "")
 	check.Number = a.Number
 	err := t.forge.SetCheck(ctx, t.repo, check)
-	if err != nil && !endsTurn(err) {
+	if err != nil && !endsTurn(err) && paceOf(err) == nil {
 		t.log.Warn("show the gate on somebody's pull request", "pull request", a.Number, "error", err)
 		t.wakeLater(lookAgain)
 		return nil

@@ -110,6 +110,7 @@ func TestParallelEnvironmentsDoNotWaitForEachOther(t *testing.T) {
 	for _, r := range regions {
 		repos[r].gate(repos[r].only(), forge.Success)
 	}
+	repos["eu"].says(1, false, fmt.Sprintf("| `%s` |", in("us")), fmt.Sprintf("| `%s` |", in("eu"))) // it does not run there yet
 	// One region is refused, the others go on; what comes after all of them waits for the one.
 	if err := repos["us"].alice().Close(repos["us"].ID, 1); err != nil {
 		t.Fatal(err)
@@ -127,6 +128,7 @@ func TestParallelEnvironmentsDoNotWaitForEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.hear()
+	repos["us"].says(1, true, fmt.Sprintf("| `%s` | ✅ exactly these |", in("eu")), fmt.Sprintf("| `%s` | ✅ exactly these |", in("apac")))
 	if _, err := repos["us"].alice().Merge(repos["us"].ID, 1); err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,9 @@
 // that a forge refuses is left out for good, one that it does not answer is asked for later. Inside code blocks only what would close an issue
 // is broken up by a sign without width, because a description may become the message of a commit; mentions and references there do nothing.
 //
+// Environments of other repos that run in parallel are told of in a body as they were when it was last looked at, ten minutes ago at most:
+// they are nothing to wait for, so that a turn of one wakes none of the others.
+//
 // The marker in a pull request's body is left out where it would not fit beside what people read; its branch still names the release.
 //
 // The branch of a rejected promotion is kept until a newer release was merged, so that a person can reopen the pull request, which is how

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/boatlift/boatlift/internal/image"
@@ -23,7 +24,8 @@ type place struct {
 // maxChain bounds how many environments before one are looked at.
 const maxChain = 30
 
-// placesOf are the environments before one, from the nearest on, however long the chain is, and the others of this repo.
+// placesOf are the environments before one, from the nearest on, however long the chain is, those of other repos that come after the same
+// ones, and the others of this repo.
 func (t *turn) placesOf(ctx context.Context, env promotion.Environment) ([]place, error) {
 	if known, ok := t.places[env.Name]; ok {
 		return known, nil
@@ -54,6 +56,21 @@ func (t *turn) placesOf(ctx context.Context, env promotion.Environment) ([]place
 		}
 		next = further
 	}
+	beside, err := t.beside(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	for _, full := range beside {
+		if seen[full] || len(list) >= maxChain {
+			continue
+		}
+		seen[full] = true
+		p, _, err := t.placeAt(ctx, full)
+		if err != nil {
+			return nil, fmt.Errorf("look up %s: %w", full, err)
+		}
+		list = append(list, p)
+	}
 	for _, other := range t.world.Config.Environments {
 		if full := (promotion.EnvRef{Repo: t.repo.FullName, Environment: other.Name}); !seen[full] {
 			p, _, err := t.placeAt(ctx, full)
@@ -67,6 +84,36 @@ func (t *turn) placesOf(ctx context.Context, env promotion.Environment) ([]place
 		t.places = map[string][]place{}
 	}
 	t.places[env.Name] = list
+	return list, nil
+}
+
+// beside are the environments of other repos that come after one that this one comes after too: they run in parallel.
+func (t *turn) beside(ctx context.Context, env promotion.Environment) (list []promotion.EnvRef, err error) {
+	for _, ref := range env.After {
+		before := ref.In(t.repo.FullName)
+		keys, err := t.r.Store.Downstream(ctx, t.forgeName, before.Repo, []string{before.Environment})
+		if err != nil {
+			return nil, fmt.Errorf("find what else comes after %s: %w", before, err)
+		}
+		for _, key := range keys {
+			if key == t.claim.Repo || len(list) >= maxChain {
+				continue // its own are listed anyway
+			}
+			repo, found, err := t.r.Store.Repo(ctx, key)
+			if err != nil {
+				return nil, fmt.Errorf("find what else comes after %s: %w", before, err)
+			}
+			for _, other := range repo.Environments {
+				follows := slices.ContainsFunc(other.After, func(a promotion.EnvRef) bool {
+					a = a.In(repo.FullName)
+					return strings.EqualFold(a.Repo, before.Repo) && a.Environment == before.Environment
+				})
+				if found && follows {
+					list = append(list, promotion.EnvRef{Repo: repo.FullName, Environment: other.Name})
+				}
+			}
+		}
+	}
 	return list, nil
 }
 

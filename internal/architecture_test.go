@@ -125,7 +125,7 @@ var dependencies = []dependency{
 	{path: "github.com/gofri/go-github-ratelimit/v2", in: []string{"internal/forge/github"}},
 	{path: "github.com/golang-jwt/jwt/v4", in: []string{"internal/forge/github"}},
 
-	{path: "github.com/xanzy/go-gitlab", in: []string{"internal/forge/gitlab"}},
+	{path: "github.com/xanzy/go-gitlab", in: []string{"internal/forge/gitlab"}, tests: []string{"cmd/sandbox/hub"}},
 
 	{path: "sigs.k8s.io/kustomize/api", in: []string{"internal/render"}},
 	{path: "sigs.k8s.io/kustomize/kyaml", in: []string{"internal/render", "internal/kustomize"}},

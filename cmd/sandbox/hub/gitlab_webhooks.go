@@ -51,6 +51,13 @@ func (f *gitLabFace) hookProject(r *repo) obj {
 	}
 }
 
+// hookSide is a project as one side of a merge request.
+func (f *gitLabFace) hookSide(r *repo) obj {
+	body := f.hookProject(r)
+	delete(body, "id")
+	return body
+}
+
 func (f *gitLabFace) hookRepository(r *repo) obj {
 	web := f.web("/%s", r.fullName())
 	return obj{"name": r.name, "url": "git@localhost:" + r.fullName() + ".git", "description": nil, "homepage": web}
@@ -120,7 +127,7 @@ func (f *gitLabFace) requestHook(ev event, what string) (string, obj) {
 		"state": gitLabState(p), "state_id": map[string]int{"opened": 1, "closed": 2, "merged": 3}[gitLabState(p)], "draft": p.draft, "work_in_progress": p.draft,
 		"merge_status": status.plain, "detailed_merge_status": status.detailed, "blocking_discussions_resolved": true, "first_contribution": false,
 		"merge_commit_sha": nil, "merge_error": nil, "merge_params": obj{}, "merge_user_id": nil, "merge_when_pipeline_succeeds": false, "head_pipeline_id": nil,
-		"url": f.web("/%s/-/merge_requests/%d", r.fullName(), p.number), "source": f.hookProject(r), "target": f.hookProject(r), "labels": f.hookLabels(p),
+		"url": f.web("/%s/-/merge_requests/%d", r.fullName(), p.number), "source": f.hookSide(r), "target": f.hookSide(r), "labels": f.hookLabels(p),
 		"last_commit":      obj{"id": p.headSHA, "message": "", "title": "", "timestamp": nil, "url": f.web("/%s/-/commit/%s", r.fullName(), p.headSHA), "author": obj{"name": "", "email": ""}},
 		"total_time_spent": 0, "time_change": 0, "time_estimate": 0, "human_total_time_spent": nil, "human_time_change": nil, "human_time_estimate": nil,
 		"action": action,

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -250,26 +249,6 @@ func (t *turn) mayDelete(pr promotion.Promotion) bool {
 		}
 	}
 	return true
-}
-
-// merge merges exactly what gate and approvals saw. What became of it the next turn sees.
-func (t *turn) merge(ctx context.Context, a promotion.Merge) (merged bool, err error) {
-	_, err = t.forge.Merge(ctx, t.repo, a.Promotion.PullRequest, a.Head, cmp.Or(a.Method, t.repo.MergeMethod))
-	if errors.Is(err, forge.ErrStale) || errors.Is(err, forge.ErrChecking) {
-		t.wakeLater(5 * time.Second) // a list that lags behind told of a head that is not there any more, or the forge is not ready
-		return false, nil
-	}
-	if errors.Is(err, forge.ErrQueued) {
-		t.log.Info("put into the merge queue", "pull request", a.Promotion.PullRequest, "promotion", a.Promotion.ID)
-		pr := a.Promotion
-		pr.QueuedAt, pr.LeftQueue = t.now, ""
-		return true, t.save(ctx, pr, "", "queued", nil)
-	}
-	if err != nil {
-		return false, fmt.Errorf("merge #%d: %w", a.Promotion.PullRequest, err)
-	}
-	t.log.Info("merged", "pull request", a.Promotion.PullRequest, "promotion", a.Promotion.ID)
-	return true, nil
 }
 
 // note carries out the actions that mostly write something down.

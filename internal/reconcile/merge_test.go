@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,6 +147,56 @@ func TestAMergePassesTheHeadThatWasSeen(t *testing.T) {
 	}
 	if p := acceptance.promotion(1); !p.Modified {
 		t.Error("the bot did not notice alice's commit")
+	}
+}
+
+// A turn may be long: what people take back while it is at work counts, until the bot merges.
+func TestWhatIsTakenBackDuringTheTurnIsNotMerged(t *testing.T) {
+	for name, test := range map[string]struct {
+		take func(w *world, r *infra)
+		says string
+	}{
+		"dismissed": {func(w *world, r *infra) {
+			if err := r.alice().Review(r.ID, 1, forge.Dismissed); err != nil {
+				t.Error(err)
+			}
+		}, "waiting for approval"},
+		"changes requested": {func(w *world, r *infra) {
+			if err := r.alice().Review(r.ID, 1, forge.ChangesRequested); err != nil {
+				t.Error(err)
+			}
+		}, "changes"},
+		"held": {func(w *world, r *infra) {
+			w.hold(r, promotion.Hold{Environment: "production", Reason: "the fair is on", Actor: "alice", At: w.clock.now()})
+		}, "the fair is on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			r := w.single(nil, approvals(map[string]any{"from": []any{"alice"}}), merging(promotion.MergeApproved))
+			w.later(time.Second)
+			if err := r.alice().Review(r.ID, 1, forge.Approved); err != nil {
+				t.Fatal(err)
+			}
+			taken := false
+			w.watch(func(what string) {
+				if what == "after SetCheck" && !taken { // the gate turned green: the turn has looked, and is about to merge
+					taken = true
+					test.take(w, r)
+				}
+			})
+			w.hear()
+			w.watch(nil)
+			for range 3 {
+				w.later(time.Minute)
+			}
+			if !taken || merged(r, 1) {
+				t.Fatalf("taken back: %v, merged: %v; want it not merged\n%s", taken, merged(r, 1), r.explain())
+			}
+			c := r.check(CheckName, r.pull(1).HeadSHA)
+			if c.Conclusion == forge.Success || !strings.Contains(c.Title+c.Summary, test.says) {
+				t.Errorf("the gate is %s: %s; want it to say %q", c.Conclusion, c.Title, test.says)
+			}
+		})
 	}
 }
 

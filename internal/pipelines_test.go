@@ -391,3 +391,69 @@ func TestScriptsParse(t *testing.T) {
 		}
 	}
 }
+
+// TestGitLabsPipelineDoesWhatGitHubsWorkflowDoes holds the one to the other, so that what is proved of the steps of GitHub's is true of both.
+func TestGitLabsPipelineDoesWhatGitHubsWorkflowDoes(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "deploy", "gitlab-ci", "apply.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := decodeAll(t, text)[0]
+	var steps []string
+	list, _ := job.at("apply script").([]any)
+	for _, step := range list {
+		steps = append(steps, strings.TrimSpace(step.(string)))
+	}
+	words := strings.NewReplacer("::error::", "error: ", "::notice::", "notice: ", "$RUNNER_TEMP", "$WORK")
+	for _, name := range []string{"Render", "Show what will change", "Apply", "Wait for the rollout"} {
+		if want := strings.TrimSpace(words.Replace(script(t, "apply.yml", "apply", name))); !slices.Contains(steps, want) {
+			t.Errorf("gitlab-ci/apply.yml does not do what GitHub's step %q does:\n%s", name, want)
+		}
+	}
+	for key, want := range map[string]string{
+		"environment name": "production", "resource_group": "production", "interruptible": "false",
+		"variables FIELDS": waitFields(t), "variables SECONDS_FOR_ALL": "900",
+	} {
+		if got := job.text("apply " + key); got != want {
+			t.Errorf("%s is %s; want %s", key, got, want)
+		}
+	}
+	// As the runner does: all in one shell, which ends with the first command that fails.
+	r := newRunner(t)
+	config := filepath.Join(r.work, "kubeconfig")
+	write(t, config, "apiVersion: v1\n", 0o600)
+	if err := os.MkdirAll(filepath.Join(r.work, "apps", "web"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// kustomize is run without any environment, so it finds neither bash nor where its calls are kept by itself.
+	write(t, filepath.Join(r.bin, "kubectl"), fmt.Sprintf(`#!%s
+printf '%%s\n' "$*" >> %q
+case "$*" in kustomize*) echo "kind: ConfigMap" ;; get*) echo "apps/v1 Deployment shop web <none>" ;; esac
+`, bash, filepath.Join(r.temp, "calls")), 0o755)
+	env := []string{"DIRECTORIES=apps/*/", "SECONDS_FOR_ALL=900", "FIELDS=" + waitFields(t), "TMPDIR=" + r.work}
+	if code, out := r.run(t, strings.Join(steps, "\n"), append(env, "KUBECONFIG="+config)...); code != 0 {
+		t.Errorf("the script ends with %d:\n%s", code, out)
+	}
+	if calls := strings.Join(r.calls(t), "\n"); !strings.Contains(calls, "rollout status deployment.apps/web") || !strings.Contains(calls, "apply --server-side") {
+		t.Errorf("kubectl was called as\n%s", calls)
+	}
+	if code, out := r.run(t, strings.Join(steps, "\n"), append(env, "KUBECONFIG="+config+"-absent")...); code == 0 || !strings.Contains(out, "KUBECONFIG") {
+		t.Errorf("without the variable the script ends with %d:\n%s", code, out)
+	}
+}
+
+// waitFields is what the step that waits asks kubectl for.
+func waitFields(t *testing.T) string {
+	t.Helper()
+	for _, s := range workflow(t, "apply.yml").objects("jobs apply steps") {
+		if s.text("name") == "Wait for the rollout" {
+			return s.text("env FIELDS")
+		}
+	}
+	t.Fatal("no step waits")
+	return ""
+}

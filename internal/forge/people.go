@@ -13,3 +13,9 @@ type People interface {
 	// too. Nobody of them reviews somebody else's work.
 	Contributors(ctx context.Context, repo Repository, number int) ([]string, error)
 }
+
+// OwnerFiles is a forge that reads CODEOWNERS elsewhere than GitHub does.
+type OwnerFiles interface {
+	// OwnerFiles are where CODEOWNERS may stand; the first that is there counts.
+	OwnerFiles() []string
+}

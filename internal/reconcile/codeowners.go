@@ -7,6 +7,7 @@ import (
 
 	"github.com/hmarr/codeowners"
 
+	"github.com/boatlift/boatlift/internal/forge"
 	"github.com/boatlift/boatlift/internal/gate"
 )
 
@@ -15,8 +16,11 @@ const (
 	maxOwnedFiles = 500       // of a pull request
 )
 
-// codeOwnersFiles are where CODEOWNERS may stand; the first that is there counts, as at GitHub.
-func codeOwnersFiles() []string {
+// codeOwnersFiles are where CODEOWNERS may stand; the first that is there counts, as at GitHub unless the forge says else.
+func (t *turn) codeOwnersFiles() []string {
+	if f, ok := forge.As[forge.OwnerFiles](t.forge); ok {
+		return f.OwnerFiles()
+	}
 	return []string{".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"}
 }
 
@@ -52,7 +56,7 @@ func (t *turn) ownerRules(ctx context.Context) (codeowners.Ruleset, string, erro
 		return t.owners.rules, t.owners.unread, nil
 	}
 	t.owners = &ownerFile{}
-	for _, file := range codeOwnersFiles() {
+	for _, file := range t.codeOwnersFiles() {
 		text, err := t.tree.ReadFile(ctx, file)
 		switch {
 		case isNotExist(err):

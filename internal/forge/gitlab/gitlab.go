@@ -68,10 +68,12 @@ type Forge struct {
 }
 
 var (
-	_ forge.Forge     = (*Forge)(nil)
-	_ forge.Webhook   = (*Forge)(nil)
-	_ forge.Capable   = (*Forge)(nil)
-	_ forge.Inspector = (*Forge)(nil)
+	_ forge.Forge   = (*Forge)(nil)
+	_ forge.Webhook = (*Forge)(nil)
+	_ forge.Capable = (*Forge)(nil)
+
+	_ forge.OwnerFiles = (*Forge)(nil)
+	_ forge.Inspector  = (*Forge)(nil)
 )
 
 // gateKind is what holds a merge in a project: an external status check, or nothing but a draft.

@@ -35,6 +35,12 @@ func (f *Forge) TeamMembers(ctx context.Context, team string) ([]string, error) 
 	return logins, nil
 }
 
+// OwnerFiles implements forge.OwnerFiles.
+// https://docs.gitlab.com/user/project/codeowners/
+func (f *Forge) OwnerFiles() []string {
+	return []string{"CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS"}
+}
+
 // maxAsked is how many people one merge request asks at most; GitLab takes 200 reviewers.
 const maxAsked = 100
 

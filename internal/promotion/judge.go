@@ -6,9 +6,10 @@ import (
 	"time"
 
 	"github.com/boatlift/boatlift/internal/gate"
+	"github.com/boatlift/boatlift/internal/image"
 )
 
-// verdict judges a promotion. Two rules are not for anybody to leave out: what the bot cannot merge as it stands, and no downgrade.
+// verdict judges a promotion. What the environment demands of images, and no downgrade, are not for anybody to leave out.
 func (p *planner) verdict(env Environment, pr *Promotion) gate.Verdict {
 	facts := p.facts(env, pr)
 	v := p.w.Judge(facts, p.policies(env))
@@ -21,7 +22,25 @@ func (p *planner) verdict(env Environment, pr *Promotion) gate.Verdict {
 			break
 		}
 	}
-	return gate.Judge(rulings...).After(pr.Gate, p.w.Now)
+	return gate.Judge(append(p.lacking(env, pr), rulings...)...).After(pr.Gate, p.w.Now)
+}
+
+// lacking is a ruling for each image that is not built for all platforms that the environment demands, or of which that is not known: a
+// release may have been open before it demanded them.
+func (p *planner) lacking(env Environment, pr *Promotion) (rulings []gate.Ruling) {
+	if len(env.Platforms) == 0 {
+		return nil
+	}
+	for _, c := range pr.Release.Changes {
+		if c.Digest == "" {
+			continue
+		}
+		t := target{name: c.Image, want: image.Seen{Tag: c.Tag, Digest: c.Digest}}
+		if ok, why := p.builtFor(env, t); !ok && why.Say != "" {
+			rulings = append(rulings, gate.Ruling{Policy: "platforms", State: gate.Wait, Say: c.Image.Base() + ": " + why.Say, Detail: why.Hint, Until: why.Until})
+		}
+	}
+	return rulings
 }
 
 // shown notes the verdict on the promotion, and since when all but approvals allows.

@@ -1,10 +1,12 @@
 package promotion
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/boatlift/boatlift/internal/gate"
 	"github.com/boatlift/boatlift/internal/image"
 )
 
@@ -54,5 +56,59 @@ func TestPlatformsAreOnlyAskedForWhatMoves(t *testing.T) {
 	s.push(web, "0.9.0", 1) // older than what runs
 	if d := Plan(s.world(s.repos[0])); len(d.Asks) != 0 {
 		t.Errorf("asks %+v; want none, as nothing would move", d.Asks)
+	}
+}
+
+// TestAnOpenReleaseWaitsForPlatformsThatAreDemandedLater demands platforms of an environment that has a release open.
+func TestAnOpenReleaseWaitsForPlatformsThatAreDemandedLater(t *testing.T) {
+	s := newSim(acceptance(), production())
+	both(s, "1.1.0")
+	s.rest()
+	w := s.world(s.repos[0])
+	if n := len(w.Promotions); n != 1 || w.Promotions[0].State != Open || w.Promotions[0].Gate == nil || w.Promotions[0].Gate.State != gate.Allow {
+		t.Fatalf("promotions %+v; want one that is open, and green", w.Promotions)
+	}
+	w.Config.Environments = slices.Clone(w.Config.Environments)
+	w.Config.Environments[0].Platforms = []string{"linux/amd64", "linux/arm64"}
+	digests := map[image.Name]image.Digest{web: digestOf(web, "1.1.0", 1), worker: digestOf(worker, "1.1.0", 1)}
+
+	asked := map[image.Digest]bool{}
+	for _, a := range Plan(w).Asks {
+		asked[a.Digest] = true
+	}
+	if !asked[digests[web]] || !asked[digests[worker]] {
+		t.Fatalf("asks for %v; want both digests of the release", asked)
+	}
+	all, one := Built{Facts: image.Facts{Platforms: []string{"linux/amd64", "linux/arm64"}}}, Built{Facts: image.Facts{Platforms: []string{"linux/amd64"}}}
+	for name, c := range map[string]struct {
+		web  Built
+		want gate.State
+		says string
+	}{
+		"built for all":          {all, gate.Allow, ""},
+		"built for one":          {one, gate.Wait, "web: 1.1.0 is not built for linux/arm64, only for linux/amd64"},
+		"the registry is silent": {Built{Problem: "HTTP 503", RetryAt: s.now.Add(time.Minute)}, gate.Wait, "web: for which platforms 1.1.0 is built is not known: HTTP 503"},
+	} {
+		w.Built = map[image.Digest]Built{digests[web]: c.web, digests[worker]: all}
+		d := Plan(w)
+		if len(d.Asks) != 0 {
+			t.Fatalf("%s: asks %+v", name, d.Asks)
+		}
+		shown := gate.Verdict{State: gate.Allow}
+		for _, a := range actions[ShowGate](d) {
+			shown = a.Verdict
+		}
+		says := ""
+		for _, r := range shown.Rulings {
+			if r.Policy == "platforms" {
+				says = r.Say
+			}
+		}
+		if shown.State != c.want || says != c.says {
+			t.Errorf("%s: the gate is %s, %q; want %s, %q", name, shown.State, says, c.want, c.says)
+		}
+		if merges := len(actions[Merge](d)); merges > 0 && c.want != gate.Allow {
+			t.Errorf("%s: it is merged", name)
+		}
 	}
 }

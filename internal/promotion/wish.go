@@ -154,31 +154,40 @@ func (p *planner) target(env Environment, app App, name image.Name) (t target, o
 // built tells whether an image is for all platforms that the environment demands, and notes what lacks. Pushed again under its tag, as
 // when an index follows the images that it is made of, it is another image, and looked at again.
 func (p *planner) built(env Environment, t target, note Note) bool {
+	ok, why := p.builtFor(env, t)
+	if !ok && why.Say != "" {
+		note.Say, note.Hint, note.Until = "waits: "+why.Say, why.Hint, why.Until
+		p.note(note)
+	}
+	return ok
+}
+
+// builtFor is built with the reason why not; without one the registry has to be asked first.
+func (p *planner) builtFor(env Environment, t target) (ok bool, why Note) {
 	if len(env.Platforms) == 0 {
-		return true
+		return true, why
 	}
 	b, asked := p.w.Built[t.want.Digest]
 	if !asked || b.Problem != "" && !p.w.Now.Before(b.RetryAt) {
 		p.d.Asks = append(p.d.Asks, Ask{Image: Listed{env.Name, t.name}, Tag: t.want.Tag, Digest: t.want.Digest})
-		return false
+		return false, why
 	}
 	missing := b.Facts.Lacks(env.Platforms)
 	switch {
 	case b.Problem != "":
-		note.Say = fmt.Sprintf("for which platforms %s is built is not known: %s", t.want.Tag, b.Problem)
-		note.Hint = "the registry is asked again by itself; check its credentials if this lasts"
-		note.Until = b.RetryAt
+		why.Say = fmt.Sprintf("for which platforms %s is built is not known: %s", t.want.Tag, b.Problem)
+		why.Hint = "the registry is asked again by itself; check its credentials if this lasts"
+		why.Until = b.RetryAt
 	case len(missing) == 0:
-		return true
+		return true, why
 	default:
-		note.Say = fmt.Sprintf("waits: %s is not built for %s", t.want.Tag, strings.Join(missing, " and "))
+		why.Say = fmt.Sprintf("%s is not built for %s", t.want.Tag, strings.Join(missing, " and "))
 		if len(b.Facts.Platforms) > 0 {
-			note.Say += ", only for " + strings.Join(b.Facts.Platforms, " and ")
+			why.Say += ", only for " + strings.Join(b.Facts.Platforms, " and ")
 		}
-		note.Hint = "push the tag again with all platforms, or change platforms: in .boatlift.yaml"
+		why.Hint = "push the tag again with all platforms, or change platforms: in .boatlift.yaml"
 	}
-	p.note(note)
-	return false
+	return false, why
 }
 
 // best is the highest ranking tag that the rule takes and the registry still has.

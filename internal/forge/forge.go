@@ -134,6 +134,9 @@ type Check struct {
 	Title      string // one line
 	Summary    string // markdown, already escaped, at most 65,535 bytes
 	DetailsURL string // may be empty
+	// New means that the bot has never set this check on this commit, which it made itself: an adapter need not look for it. Where it is
+	// wrong, as the bot died meanwhile, the commit has two, of which the later one counts.
+	New bool
 }
 
 // RolloutState is what is known of a deployment of one commit to one environment.

@@ -292,7 +292,7 @@ func (t *turn) note(ctx context.Context, a promotion.Action) error {
 		if err := t.forgetGreen(ctx, pr, a.Verdict); err != nil {
 			return err
 		}
-		if err := t.showGate(ctx, pr.GateHead, pr, a.Verdict); err != nil {
+		if err := t.showGate(ctx, pr.GateHead, pr, a.Verdict, false); err != nil {
 			return err
 		}
 		pr.Attempts, pr.LastError, pr.RetryAt = 0, "", time.Time{}
@@ -356,9 +356,10 @@ func (t *turn) forgetGreen(ctx context.Context, pr promotion.Promotion, v verdic
 	return t.save(ctx, pr, "", "", nil)
 }
 
-// showGate shows a verdict on a promotion's head commit.
-func (t *turn) showGate(ctx context.Context, head string, pr promotion.Promotion, v verdict) error {
+// showGate shows a verdict on a promotion's head commit; for the first time, where its pull request is new.
+func (t *turn) showGate(ctx context.Context, head string, pr promotion.Promotion, v verdict, isNew bool) error {
 	check := promotionCheck(head, v, pr)
+	check.New = isNew
 	check.DetailsURL = pr.URL // where the check has room for one line only, the rest stands there
 	if err := t.forge.SetCheck(ctx, t.repo, check); err != nil {
 		return fmt.Errorf("show the gate on #%d: %w", pr.PullRequest, err)

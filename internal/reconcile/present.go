@@ -31,6 +31,7 @@ func (t *turn) present(ctx context.Context, w *work) error {
 			return err
 		}
 	}
+	isNew := false
 	switch {
 	case w.reopen:
 		open := forge.Open
@@ -57,7 +58,7 @@ func (t *turn) present(ctx context.Context, w *work) error {
 			return err
 		}
 		w.pr.PullRequest, w.pr.URL, w.pr.OpenedAt = pull.Number, pull.URL, t.now
-		if !found { // else it says what was so when it was opened
+		if isNew = !found; isNew { // else it says what was so when it was opened
 			w.pr.Page, w.pr.History = sum, p.pr.History
 		}
 		t.log.Info("pull request opened", "environment", env, "release", w.pr.Release.Label(), "url", pull.URL)
@@ -73,7 +74,7 @@ func (t *turn) present(ctx context.Context, w *work) error {
 	if err := t.forgetGreen(ctx, w.pr, w.verdict); err != nil {
 		return err
 	}
-	showing := t.showGate(ctx, w.pr.Head, w.pr, w.verdict)
+	showing := t.showGate(ctx, w.pr.Head, w.pr, w.verdict, isNew)
 	if showing != nil {
 		w.pr.GateHead = "" // shown at the next turn
 		t.wakeLater(max(5*time.Second, retryAfter(showing)))

@@ -397,6 +397,7 @@ func (m *Memory) SetCheck(ctx context.Context, repo forge.Repository, check forg
 		if err != nil {
 			return struct{}{}, err
 		}
+		check.New = false // says nothing of the check itself
 		if len(check.Summary) > maxSummary {
 			check.Summary = strings.ToValidUTF8(check.Summary[:maxSummary], "")
 		}

@@ -37,6 +37,9 @@ func (a *app) setCheck(ctx context.Context, t target, check forge.Check) error {
 	if err != nil {
 		return err
 	}
+	if check.New {
+		return a.createRun(ctx, t, check, status, conclusion)
+	}
 	run, err := a.findRun(ctx, t, check)
 	if err != nil {
 		return err

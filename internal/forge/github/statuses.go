@@ -23,6 +23,10 @@ func (a *account) setCheck(ctx context.Context, t target, check forge.Check) err
 		State: gh.String(string(check.Conclusion)), Context: gh.String(check.Name), Description: gh.String(wire.Short(check.Title, maxDescription)),
 		TargetURL: optional(check.DetailsURL),
 	}
+	if check.New {
+		_, _, err = t.Repositories.CreateStatus(ctx, t.owner, t.name, check.HeadSHA, wanted)
+		return err
+	}
 	list, err := pages(func(page gh.ListOptions) ([]*gh.RepoStatus, *gh.Response, error) {
 		return t.Repositories.ListStatuses(ctx, t.owner, t.name, check.HeadSHA, &page)
 	})

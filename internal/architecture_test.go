@@ -87,7 +87,9 @@ var rows = map[string]row{
 		tests:   []string{"cmd/sandbox/conform", "internal/forge", "internal/forge/forgetest", "internal/forge/github", "internal/forge/gitlab"},
 	},
 	"cmd/sandbox/conform": {imports: []string{"cmd/sandbox/hub"}}, // used by tests only
-	"cmd/sandbox/bench":   {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "cmd/sandbox/stage", "internal/gitrepo", "internal/kustomize"}},
+	"cmd/sandbox/bench": {
+		imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "cmd/sandbox/stage", "internal/gitrepo", "internal/kustomize", "internal/store/postgrestest"},
+	},
 	"cmd/sandbox/images":  {tests: []string{"internal/image", "internal/registry"}},
 	"cmd/sandbox/stage":   {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "internal/dashboard"}, tests: []string{"internal/render"}},
 

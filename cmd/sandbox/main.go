@@ -18,6 +18,7 @@ import (
 	"github.com/boatlift/boatlift/cmd/sandbox/bench"
 	"github.com/boatlift/boatlift/cmd/sandbox/images"
 	"github.com/boatlift/boatlift/internal/render"
+	"github.com/boatlift/boatlift/internal/store/postgrestest"
 )
 
 func main() {
@@ -27,6 +28,7 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == bench.EngineCommand {
 		os.Exit(bench.EngineMain(os.Args[2], os.Stdin, os.Stdout))
 	}
+	postgrestest.Main() // of the benchmark
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()

@@ -16,13 +16,13 @@ type Options struct {
 	Small     bool      // in two minutes, with repositories of 10 and 1,000 files
 	BotPath   string    // the boatlift program
 	Kustomize string    // the kustomize program
-	Postgres  string    // a PostgreSQL database to measure with; empty: that part is left out
-	OutDir    string    // where bench.json and cost.svg go
+	Postgres  string    // the URL of an empty PostgreSQL database to measure with; empty: one of its own, where the machine has PostgreSQL
+	OutDir    string    // where bench.json, bench.md and cost.svg go
 	Table     io.Writer // the result, for people
 	Progress  io.Writer
 }
 
-// Run measures everything, writes the table, bench.json and cost.svg.
+// Run measures everything, writes the table, bench.json, bench.md and cost.svg.
 func Run(ctx context.Context, o Options) (err error) {
 	dir, err := os.MkdirTemp("", "boatlift-bench-")
 	if err != nil {
@@ -46,7 +46,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := r.write(filepath.Join(o.OutDir, "bench.json")); err != nil {
 		return err
 	}
-	return draw(filepath.Join(o.OutDir, "cost.svg"), cells)
+	if err := r.writeMarkdown(filepath.Join(o.OutDir, "bench.md")); err != nil {
+		return err
+	}
+	return drawCost(filepath.Join(o.OutDir, "cost.svg"), cells)
 }
 
 // measureLive measures the bot's process.
@@ -62,9 +65,7 @@ func measureLive(ctx context.Context, l *live) error {
 	if err := l.ingest(ctx, "sqlite", "", senders); err != nil {
 		return fmt.Errorf("measure what SQLite takes in: %w", err)
 	}
-	if l.o.Postgres == "" {
-		l.say("no PostgreSQL: set BOATLIFT_BENCH_POSTGRES to the URL of an empty database to measure with it too")
-	} else if err := l.ingest(ctx, "postgres", "database: env:BOATLIFT_BENCH_POSTGRES\n", senders); err != nil {
+	if err := l.postgres(ctx, senders); err != nil {
 		return fmt.Errorf("measure what PostgreSQL takes in: %w", err)
 	}
 	l.say("from an event to its pull request")

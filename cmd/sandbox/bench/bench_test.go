@@ -142,8 +142,19 @@ func TestResults(t *testing.T) {
 	if !strings.Contains(table.String(), "git clone --depth 1") || !strings.Contains(table.String(), "warm_requests") {
 		t.Errorf("the table is\n%s", &table)
 	}
+	for _, row := range []string{
+		"| a promotion, cold, in 20,000 files | at least 12 times faster than a shallow clone | 20 | yes |", "| what it receives | at most 80 kB | 52.3 | yes |",
+		"| events stored and answered, SQLite, 64 senders | at least 3,000 a second | 3,457 | yes |", "One promotion in 20,000 files, 0 ms per request:",
+	} {
+		if !strings.Contains(r.markdown(), row+"\n") {
+			t.Errorf("the page has no row %q:\n%s", row, r.markdown())
+		}
+	}
+	if strings.Contains(r.markdown(), "100,000") {
+		t.Error("the page tells of what was not measured")
+	}
 	picture := filepath.Join(dir, "cost.svg")
-	if err := draw(picture, r.cells); err != nil {
+	if err := drawCost(picture, r.cells); err != nil {
 		t.Fatal(err)
 	}
 	if svg, err := os.ReadFile(picture); err != nil || !bytes.Contains(svg, []byte("<svg")) {

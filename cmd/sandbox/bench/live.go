@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/boatlift/boatlift/cmd/sandbox/hub"
 	"github.com/boatlift/boatlift/cmd/sandbox/images"
 	"github.com/boatlift/boatlift/cmd/sandbox/stage"
+	"github.com/boatlift/boatlift/internal/store/postgrestest"
 )
 
 // live measures the bot's process between a real registry and a forge that speaks GitHub's API over real git.
@@ -145,6 +147,25 @@ func (l *live) ingest(ctx context.Context, database, config string, senders []in
 	})
 }
 
+// postgres measures the same with PostgreSQL: the one that is named, or a new one.
+func (l *live) postgres(ctx context.Context, senders []int) error {
+	url := l.o.Postgres
+	if url == "" {
+		cluster, stop, err := postgrestest.Start()
+		if err != nil {
+			l.say("%v; set BOATLIFT_BENCH_POSTGRES to the URL of an empty database to measure with that", err)
+			return nil
+		}
+		defer stop()
+		url = cluster.URL("postgres")
+	}
+	file := filepath.Join(l.dir, "postgres-url")
+	if err := os.WriteFile(file, []byte(url), 0o600); err != nil {
+		return err
+	}
+	return l.ingest(ctx, "postgres", "database: file:"+file+"\n", senders)
+}
+
 var eventNumber atomic.Int64
 
 // post has n senders post one event after the other, each its own, of an image that no repository lists.
@@ -200,21 +221,31 @@ func postEvent(ctx context.Context, client *http.Client, s *stage.Stage, number 
 	return nil
 }
 
-// eventToPull measures how long it takes from an event to its open pull request, in repositories that the bot has read and with 30 ms per
-// request at the forge, and how many requests of its API one pull request costs.
+// eventToPull measures how long it takes from an event to its open pull request, in repositories that the bot has read and of which it knows
+// what runs, with 30 ms per request at the forge; and how many requests of its API one pull request costs until it is open and shows its
+// gate, and until all that it brings with it is done, as the pull requests of both repositories name each other.
 func (l *live) eventToPull(ctx context.Context) error {
 	const warm, runs = 2, 10
-	var requests atomic.Int64
+	var requests requestCount
 	so := manyApps(warm+runs, "")
-	so.Hub = func(o *hub.Options) { o.OnExchange = func(hub.Exchange) { requests.Add(1) } }
+	so.Hub = func(o *hub.Options) { o.OnExchange = requests.add }
 	return l.set(ctx, so, func(s *stage.Stage, j *journal) error {
+		for _, repo := range []string{stage.Acceptance, stage.Production} { // rolled out, so that it is known what runs
+			if _, err := s.Hub.Push(ctx, repo, hub.Commit{Person: "alice", Branch: "main", Message: "begin", Files: map[string][]byte{"apps/shop/README.md": []byte("shop\n")}}); err != nil {
+				return err
+			}
+		}
+		if err := s.Quiet(ctx); err != nil {
+			return err
+		}
 		s.Hub.SetFaults(hub.Faults{Latency: 30 * time.Millisecond})
-		var took, costs []float64
+		var took, opened, all []float64
 		for i := range warm + runs {
 			if err := s.Quiet(ctx); err != nil {
 				return err
 			}
-			before, heard, there := requests.Load(), len(j.find(storedByRegistry)), len(j.find(openedPull))
+			requests.begin()
+			heard, there := len(j.find(storedByRegistry)), len(j.find(openedPull))
 			if _, err := s.Registry.Push(ctx, benchApp(i), "1.1.0", images.Image{}); err != nil {
 				return err
 			}
@@ -229,12 +260,52 @@ func (l *live) eventToPull(ctx context.Context) error {
 			if err := s.Quiet(ctx); err != nil { // the gate is shown after the pull request is open
 				return err
 			}
-			costs = append(costs, float64(requests.Load()-before)/2)
+			toGate, toRest := requests.end()
+			opened, all = append(opened, float64(toGate)/2), append(all, float64(toRest)/2)
 		}
 		l.r.figures["event_to_pr_p50_ms"] = median(took[2*warm:], func(v float64) float64 { return v })
-		l.r.figures["event_to_pr_forge_requests"] = median(costs[warm:], func(v float64) float64 { return v })
+		l.r.figures["event_to_pr_forge_requests"] = median(opened[warm:], func(v float64) float64 { return v })
+		l.r.figures["event_to_rest_forge_requests"] = median(all[warm:], func(v float64) float64 { return v })
 		return nil
 	})
+}
+
+// requestCount counts requests of the forge's API by repository.
+type requestCount struct {
+	mu     sync.Mutex
+	toGate map[string]int  // up to the one that shows the gate
+	shown  map[string]bool // the repositories of which it came
+	all    int
+}
+
+func (c *requestCount) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.toGate, c.shown, c.all = map[string]int{}, map[string]bool{}, 0
+}
+
+func (c *requestCount) add(e hub.Exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.toGate == nil {
+		return
+	}
+	c.all++
+	for _, repo := range []string{stage.Acceptance, stage.Production} {
+		if path, of := strings.CutPrefix(e.Path, "/api/v3/repos/"+repo+"/"); of && !c.shown[repo] {
+			c.toGate[repo]++
+			c.shown[repo] = e.Method == http.MethodPost && path == "check-runs"
+		}
+	}
+}
+
+func (c *requestCount) end() (toGate, all int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.toGate {
+		toGate += n
+	}
+	return toGate, c.all
 }
 
 func benchApp(i int) string { return fmt.Sprintf("bench/app-%03d", i) }

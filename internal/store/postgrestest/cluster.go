@@ -5,7 +5,7 @@
 //
 // BOATLIFT_TEST_POSTGRES says which PostgreSQL is used: nothing, one that is started here, if its programs are there, else the tests that
 // need one are skipped and say why; required, the same, and it is an error if they are not; off, none; postgres://…, that one, as a user who
-// may create databases. This package belongs in tests only.
+// may create databases. This package belongs in tests only, and in the sandbox's benchmark.
 package postgrestest
 
 import (
@@ -53,12 +53,25 @@ func startCluster() (*Cluster, error) {
 	if os.Getenv(postgresEnv) == "off" {
 		return nil, fmt.Errorf("%w: %s is off", errNoPostgres, postgresEnv)
 	}
-	c := &Cluster{keeper: exec.Command(os.Args[0])}
 	durable := "off"
 	if f := flag.Lookup("test.bench"); f != nil && f.Value.String() != "" {
 		durable = "on"
 	}
-	c.keeper.Env = append(os.Environ(), keeperEnv+"=fsync="+durable)
+	return start("fsync=" + durable)
+}
+
+// Start starts a cluster that flushes its files to the disk as one in service does, for the benchmark, which is no test. Whoever calls it
+// has called Main, and calls stop at the end. The error tells where this machine has no PostgreSQL.
+func Start() (c *Cluster, stop func(), err error) {
+	if c, err = start("fsync=on"); err != nil {
+		return nil, nil, err
+	}
+	return c, c.stop, nil
+}
+
+func start(setting string) (*Cluster, error) {
+	c := &Cluster{keeper: exec.Command(os.Args[0])}
+	c.keeper.Env = append(os.Environ(), keeperEnv+"="+setting)
 	c.keeper.Stderr = os.Stderr
 	var err error
 	if c.in, err = c.keeper.StdinPipe(); err != nil {

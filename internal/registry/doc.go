@@ -73,6 +73,10 @@
 // GHCR's events carry no usable time (created_at is year 1), so Push.Time is zero for them and the time of arrival counts. So
 // it is for Alibaba's, whose times have no zone.
 //
+// A listing of tags that comes in several pages has no mark. Each page has one of its own, but with them all a listing costs as many requests as
+// without, only shorter answers; a page that says "unchanged" need not say where the next one is; and a tag that is added moves those of all
+// pages behind it.
+//
 // CloudEvents are read without the SDK. What is used of them is seven attributes and the data, of which some are wrong in
 // practice (Event Grid sends lists as application/cloudevents+json), and one odd event must not cost its batch.
 //

@@ -29,4 +29,7 @@ type Sources interface {
 	// address is not on this forge, or the bot may not read it, or it does not have the revisions. Nothing is fetched from the address
 	// itself: it only names a repository of this forge.
 	Compare(ctx context.Context, repo Repository, address, from, to string, most int) (Comparison, error)
+	// MergeBase is the newest commit that two commits of the repository have in common, all in hex: what a merge of one into the other
+	// begins from. Either may be the head of a pull request from a fork. ErrNotFound: one is not there, or they have none in common.
+	MergeBase(ctx context.Context, repo Repository, a, b string) (string, error)
 }

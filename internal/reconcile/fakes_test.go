@@ -138,6 +138,7 @@ type watched struct {
 	forge.Forge
 	step    func(what string)
 	forkish func(branch string) bool
+	fork    func(repo forge.RepoID, a, b string) string       // the newest commit that two have in common; empty: none
 	between func(repo forge.RepoID, from, to string) []string // the commits that lead from one to another, newest first
 }
 
@@ -225,6 +226,20 @@ func (w *watched) SetCheck(ctx context.Context, repo forge.Repository, check for
 
 func (w *watched) Deployments(ctx context.Context, repo forge.Repository, environment string, limit int) ([]forge.Deployment, error) {
 	return watch(w, "Deployments", func() ([]forge.Deployment, error) { return w.Forge.Deployments(ctx, repo, environment, limit) })
+}
+
+// MergeBase asks git.
+func (w *watched) MergeBase(ctx context.Context, repo forge.Repository, a, b string) (string, error) {
+	return watch(w, "MergeBase", func() (string, error) {
+		if _, err := w.Forge.MergeBase(ctx, repo, a, b); err != nil && !errors.Is(err, forge.ErrNotFound) {
+			return "", err
+		}
+		base := w.fork(repo.ID, a, b)
+		if base == "" {
+			return "", fmt.Errorf("merge base: %w", forge.ErrNotFound)
+		}
+		return base, nil
+	})
 }
 
 // Compare asks git of a repository's own commits, and otherwise the forge in memory, which has those of sources.

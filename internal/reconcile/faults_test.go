@@ -22,7 +22,7 @@ import (
 func methods() []string {
 	return []string{
 		"Self", "GitAuth", "Repository", "Repositories", "Permission", "OpenPullRequests", "PullRequest", "PullRequestsOf", "CreatePullRequest",
-		"EditPullRequest", "Comment", "Merge", "DeleteBranch", "Reviews", "ChangedFiles", "SetCheck", "Deployments", "Compare",
+		"EditPullRequest", "Comment", "Merge", "DeleteBranch", "Reviews", "ChangedFiles", "SetCheck", "Deployments", "Compare", "MergeBase",
 	}
 }
 

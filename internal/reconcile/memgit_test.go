@@ -146,6 +146,20 @@ func (r *memRepo) ancestors(h gitrepo.Hash) []gitrepo.Hash {
 	return list
 }
 
+// fork is the newest commit that two histories have in common.
+func (g *memGit) fork(url, a, b string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.repos[url]
+	of := r.ancestors(gitrepo.Hash(a))
+	for _, h := range r.ancestors(gitrepo.Hash(b)) {
+		if slices.Contains(of, h) {
+			return string(h)
+		}
+	}
+	return ""
+}
+
 // between are the commits that are in one history and not in another.
 func (g *memGit) between(url, from, to string) (list []string) {
 	g.mu.Lock()

@@ -102,7 +102,11 @@ func newModel(t *rapid.T) *model {
 			return nil
 		},
 	})
-	w.watched = &watched{Forge: w.mem, step: w.announce, between: func(repo forge.RepoID, from, to string) []string { return m.git.between(m.urls[repo], from, to) }}
+	w.watched = &watched{
+		Forge: w.mem, step: w.announce,
+		fork:    func(repo forge.RepoID, a, b string) string { return m.git.fork(m.urls[repo], a, b) },
+		between: func(repo forge.RepoID, from, to string) []string { return m.git.between(m.urls[repo], from, to) },
+	}
 	w.clock.tick = func() { w.announce("store") }
 	w.url = "sqlite::memory:"
 	w.open()

@@ -180,3 +180,34 @@ func TestAnEntryThatStandsTwiceIsNoChange(t *testing.T) {
 		t.Error("it was judged though nothing changes")
 	}
 }
+
+// TestAHeadThatSetsWhatBaseHasIsJudgedOnceBaseIsSetBack is about a way around the gate: what changes no image today may change one tomorrow.
+func TestAHeadThatSetsWhatBaseHasIsJudgedOnceBaseIsSetBack(t *testing.T) {
+	w := newWorld(t)
+	_, production := w.shop()
+	pr := production.proposal("web", map[string]string{"apps/web/kustomization.yaml": kustomization(string(web) + ":1.1.0"), "README.md": "alice's\n"})
+	production.commit("main", map[string]string{"apps/web/kustomization.yaml": kustomization(string(web) + ":1.1.0")})
+	w.hear()
+	production.gate(pr, forge.Success)
+	production.commit("main", map[string]string{"apps/web/kustomization.yaml": kustomization(string(web) + ":1.0.0")})
+	w.hear()
+	production.gate(pr, forge.Failure, "set web back from 1.1.0 to 1.0.0", "web does not run in acme/infra-acceptance:acceptance at this digest yet")
+}
+
+// TestWhatBaseGotMeanwhileIsNobodysChange keeps a pull request that was begun before a release from being held for setting it back.
+func TestWhatBaseGotMeanwhileIsNobodysChange(t *testing.T) {
+	w := newWorld(t)
+	_, production := w.shop()
+	early := production.proposal("early", map[string]string{"apps/web/kustomization.yaml": kustomization(string(web)+":1.0.0") + "namePrefix: a-\n"})
+	w.hear()
+	production.gate(early, forge.Success)
+	production.commit("late", map[string]string{"apps/web/kustomization.yaml": kustomization(string(web)+":1.0.0") + "nameSuffix: -b\n"})
+	production.commit("main", map[string]string{"apps/web/kustomization.yaml": kustomization(string(web) + ":1.1.0")})
+	n, err := production.alice().Open(production.ID, forge.NewPullRequest{Head: "late", Base: "main", Title: "alice's"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.hear()
+	production.gate(early, forge.Success)
+	production.gate(production.pull(n), forge.Success)
+}

@@ -97,7 +97,7 @@ func (t *turn) groupChanges(ctx context.Context, q *promotion.Queued) error {
 		return fmt.Errorf("read what the merge queue of %s would merge: %w", t.repo.FullName, err)
 	}
 	q.Changes = map[string][]gate.Change{}
-	t.compare(lists, q.Changes)
+	t.compare(lists, nil, q.Changes)
 	return nil
 }
 

@@ -36,6 +36,7 @@ type turn struct {
 
 	rec         store.Repo // as it will be recorded
 	world       promotion.World
+	moving      map[int]bool                   // pull requests of other people that set images themselves, be it to what base has
 	openPulls   map[int]forge.PullRequest      // open pull requests by number, as listed
 	tags        []store.Tag                    // newly read from registries
 	assumed     []promotion.Environment        // of which it was not asked what they run, as nothing seems to have changed

@@ -246,7 +246,7 @@ func (r *Reconciler) do(ctx context.Context, claim *store.Claim) (finish store.F
 		}
 		return store.Finish{}, err
 	}
-	t := &turn{r: r, claim: claim, forge: f, forgeName: name, now: r.Now(), log: r.Log.With("repo", string(claim.Repo))}
+	t := &turn{r: r, claim: claim, forge: f, forgeName: name, moving: map[int]bool{}, now: r.Now(), log: r.Log.With("repo", string(claim.Repo))}
 	return t.run(ctx)
 }
 

@@ -95,6 +95,13 @@ func newWorld(t tester) *world {
 	})
 	w.watched = &watched{
 		Forge: w.mem, step: w.announce, forkish: func(branch string) bool { return strings.HasPrefix(branch, "fork/") },
+		fork: func(repo forge.RepoID, a, b string) string {
+			base, err := w.host.try("", w.name(repo), "merge-base", a, b)
+			if err != nil {
+				return ""
+			}
+			return strings.TrimSpace(base)
+		},
 		between: func(repo forge.RepoID, from, to string) []string {
 			return strings.Fields(w.host.git("", w.name(repo), "rev-list", from+".."+to))
 		},

@@ -93,6 +93,24 @@ func sourcePromises() []promise {
 				t.Errorf("the repository that asked: %v", err)
 			}
 		}},
+		{"the merge base of two commits is the newest that both have", func(t *testing.T, h Harness) {
+			s := newScene(t, h)
+			fork, _ := h.BranchHead(t, s.id, "main")
+			one := h.Commit(t, s.id, "topic", map[string]string{"topic.txt": "1\n"})
+			two := h.Commit(t, s.id, "topic", map[string]string{"topic.txt": "2\n"})
+			base := h.Commit(t, s.id, "main", map[string]string{"main.txt": "1\n"})
+			for _, pair := range [][3]string{{base, two, fork}, {two, base, fork}, {one, two, one}, {base, base, base}, {fork, base, fork}} {
+				got, err := s.forge.MergeBase(t.Context(), s.repo, pair[0], pair[1])
+				if err != nil || got != pair[2] {
+					t.Errorf("MergeBase(%s, %s) = %s, %v; want %s", pair[0], pair[1], got, err, pair[2])
+				}
+			}
+			missing := strings.Repeat("0", 39) + "1"
+			for _, pair := range [][2]string{{base, missing}, {missing, base}, {base, "../../app"}, {"main", base}} {
+				_, err := s.forge.MergeBase(t.Context(), s.repo, pair[0], pair[1])
+				checkError(t, fmt.Sprintf("MergeBase(%q)", pair), err, forge.ErrNotFound)
+			}
+		}},
 		{"sources that the bot was taken out of, if private, are not found", func(t *testing.T, h Harness) {
 			s, source, shas := sourceScene(t, h, 1)
 			h.RemoveBot(t, source.ID)

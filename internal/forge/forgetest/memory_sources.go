@@ -3,6 +3,7 @@ package forgetest
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/boatlift/boatlift/internal/forge"
 )
@@ -21,6 +22,25 @@ func (m *Memory) defaultBranch(repo forge.RepoID) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.mustLocked(repo).DefaultBranch
+}
+
+// MergeBase implements forge.Sources, over Memory's own history.
+func (m *Memory) MergeBase(ctx context.Context, repo forge.Repository, a, b string) (string, error) {
+	return call(ctx, m, Call{Method: "MergeBase", Repo: repo.ID, Detail: a + " " + b}, func() (string, error) {
+		r, err := m.reachLocked(repo.ID)
+		if err != nil {
+			return "", err
+		}
+		if r.history.commits[a] != nil && r.history.commits[b] != nil {
+			of := r.history.ancestors(b)
+			for _, sha := range r.history.ancestors(a) {
+				if slices.Contains(of, sha) {
+					return sha, nil
+				}
+			}
+		}
+		return "", fmt.Errorf("find the merge base of %s and %s: %w", a, b, forge.ErrNotFound)
+	})
 }
 
 // Compare implements forge.Sources, over Memory's own history.

@@ -63,6 +63,29 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 	return c, nil
 }
 
+// MergeBase implements forge.Sources.
+// https://docs.github.com/en/rest/commits/commits#compare-two-commits
+func (f *Forge) MergeBase(ctx context.Context, repo forge.Repository, a, b string) (string, error) {
+	const doing = "find the merge base of two commits"
+	missing := func(why string) error { return &Error{Doing: doing, Message: why, kind: forge.ErrNotFound} }
+	if !revisionPattern.MatchString(a) || !revisionPattern.MatchString(b) {
+		return "", missing("one is not named by its hash")
+	}
+	var base string
+	err := f.in(ctx, repo, doing, func(t target) error {
+		found, response, err := t.Repositories.CompareCommits(ctx, t.owner, t.name, a, b, &gh.ListOptions{PerPage: 1})
+		if response != nil && (response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusUnprocessableEntity) {
+			return nil // it is a commit that is not there, not the repository
+		}
+		base = found.GetMergeBaseCommit().GetSHA()
+		return err
+	})
+	if err == nil && !revisionPattern.MatchString(base) {
+		err = missing("GitHub knows of none")
+	}
+	return base, err
+}
+
 // authorOf is the account that GitHub knows, else the name in the commit.
 func authorOf(c *gh.RepositoryCommit) string {
 	if login := c.GetAuthor().GetLogin(); login != "" {

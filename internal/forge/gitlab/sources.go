@@ -3,6 +3,7 @@ package gitlab
 import (
 	"context"
 	"errors"
+	"net/http"
 	"regexp"
 	"strings"
 
@@ -60,6 +61,26 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 		})
 	}
 	return c, nil
+}
+
+// MergeBase implements forge.Sources.
+// https://docs.gitlab.com/api/repositories/#merge-base
+func (f *Forge) MergeBase(ctx context.Context, repo forge.Repository, a, b string) (string, error) {
+	const doing = "find the merge base of two commits"
+	missing := func(why string) error { return &Error{Doing: doing, Message: why, kind: forge.ErrNotFound} }
+	if !revisionPattern.MatchString(a) || !revisionPattern.MatchString(b) {
+		return "", missing("one is not named by its hash")
+	}
+	found, response, err := f.api.Repositories.MergeBase(int(repo.ID), &gl.MergeBaseOptions{Ref: &[]string{a, b}}, with(ctx)...)
+	switch {
+	case response != nil && (response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusBadRequest):
+		return "", missing("GitLab knows of none")
+	case err != nil:
+		return "", f.about(repo, doing, err)
+	case !revisionPattern.MatchString(found.ID):
+		return "", missing("GitLab knows of none")
+	}
+	return found.ID, nil
 }
 
 // notThere makes of a refusal that the source is not there. Only that it could not be asked for stays what it is.

@@ -41,6 +41,24 @@ func TestAGateThatTurnsIsShownWhileSomethingElseWaitsToBeTriedAgain(t *testing.T
 	}
 }
 
+func TestAGateThatHoldsNothingIsShownAnewWhileItIsNotGreen(t *testing.T) {
+	s, r := opened()
+	pull := r.open()[0]
+	pull.Ungated = true
+	if d := Plan(s.world(r)); len(actions[ShowGate](d)) != 0 {
+		t.Errorf("actions %v; want a gate that is green left alone", d.Actions)
+	}
+	r.holds = append(r.holds, Hold{Environment: "acceptance", Reason: "the fair is on"})
+	s.turn(r, -1) // shown denying
+	if shown := actions[ShowGate](Plan(s.world(r))); len(shown) != 1 || shown[0].Verdict.State != gate.Deny {
+		t.Errorf("ShowGate %v; want it shown again, as somebody took the draft away", shown)
+	}
+	pull.Ungated = false
+	if d := Plan(s.world(r)); len(actions[ShowGate](d)) != 0 {
+		t.Errorf("actions %v while nothing changed", d.Actions)
+	}
+}
+
 func TestAForeignHeadIsNotJudgedByTheRelease(t *testing.T) {
 	s, r := opened()
 	pull := r.open()[0]

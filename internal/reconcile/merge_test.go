@@ -150,6 +150,39 @@ func TestAMergePassesTheHeadThatWasSeen(t *testing.T) {
 	}
 }
 
+// The gate may turn green in the very turn that fails to open a pull request again, or to make it anew: it has to be shown all the same.
+func TestAGateThatTurnsGreenWhileReopeningFailsIsShownBeforeTheBotMerges(t *testing.T) {
+	w := newWorld(t)
+	acceptance, production := w.shop(func(_, p *promotion.Environment) { soaking("30m")(p); p.Merge = promotion.MergeAuto })
+	w.push(web, "1.1.0")
+	w.work()
+	if _, err := acceptance.alice().Merge(acceptance.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.hear()
+	production.gate(production.only(), forge.Pending)
+	if err := w.mem.Machine("stale[bot]").Close(production.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.mem.Inject(failing("EditPullRequest", 1, false))
+	w.later(31 * time.Minute)
+	if err := production.alice().Reopen(production.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	green := false
+	w.watch(func(what string) {
+		if what == "before Merge" {
+			green = production.check(CheckName, production.pull(1).HeadSHA).Conclusion == forge.Success
+		}
+	})
+	w.hear()
+	w.later(11 * time.Minute)
+	w.watch(nil)
+	if !merged(production, 1) || !green {
+		t.Errorf("merged %v, while the gate was shown as green %v; want both\n%s", merged(production, 1), green, production.explain())
+	}
+}
+
 // A turn may be long: what people take back while it is at work counts, until the bot merges.
 func TestWhatIsTakenBackDuringTheTurnIsNotMerged(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -53,6 +53,9 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 	if len(all) == 0 {
 		return out, nil
 	}
+	for _, w := range all {
+		w.pr.GateHead = "" // what the gate says now is not shown yet, and if the turn ends before, the next one has to
+	}
 	learned := t.learningFacts(ctx, all)
 	defer learned()
 	if err := t.inOrder(ctx, all); err != nil {

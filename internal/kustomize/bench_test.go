@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
 // typical is a file of the size that real ones have, with entries images.
@@ -40,6 +42,35 @@ func BenchmarkEdit(b *testing.B) {
 			b.SetBytes(int64(len(src)))
 			for b.Loop() {
 				if _, _, err := Edit("k", src, []Change{{Name: "web1", Tag: ptr("2.0.0"), Digest: ptr(someDigest)}}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkRoundTrip is what kustomize edit set image does in place of Edit: the file is parsed, changed and written anew as a whole.
+func BenchmarkRoundTrip(b *testing.B) {
+	for _, n := range []int{3, 300} {
+		src := typical(n)
+		b.Run(fmt.Sprint(n, "entries"), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(src)))
+			for b.Loop() {
+				file, err := yaml.Parse(string(src))
+				if err != nil {
+					b.Fatal(err)
+				}
+				entry, err := file.Pipe(yaml.Lookup("images", "[name=web1]"))
+				if err != nil || entry == nil {
+					b.Fatal(entry, err)
+				}
+				for field, value := range map[string]string{"newTag": "2.0.0", "digest": someDigest} {
+					if err := entry.PipeE(yaml.SetField(field, yaml.NewStringRNode(value))); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if _, err := file.String(); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -29,13 +29,14 @@ type planner struct {
 	w          World
 	d          Decision
 	listings   map[string][]Listing // by environment
+	byImage    map[string][]int     // the order of an environment's listings by their images
 	rejections []Rejection          // as they will be after the actions so far
 	holds      []Hold
 	ending     map[string]bool // branches of the promotions that this plan ends
 }
 
 func newPlanner(w World) *planner {
-	p := &planner{w: w, listings: map[string][]Listing{}, rejections: slices.Clone(w.Rejections), holds: slices.Clone(w.Holds), ending: map[string]bool{}}
+	p := &planner{w: w, listings: map[string][]Listing{}, byImage: map[string][]int{}, rejections: slices.Clone(w.Rejections), holds: slices.Clone(w.Holds), ending: map[string]bool{}}
 	for _, l := range w.Listings {
 		p.listings[l.Environment] = append(p.listings[l.Environment], l)
 	}
@@ -247,12 +248,23 @@ func (p *planner) downgrades(env Environment, c Change) bool {
 	return p.standing(env, c.Image, p.seen(c.Image, c.Tag, c.Digest)) == older
 }
 
+// listsOf are the places of an environment that list an image. Among thousands of apps it is asked for each that has something new, so that
+// they are put into the order of their images first.
 func (p *planner) listsOf(env Environment, name image.Name) []Listing {
-	var lists []Listing
-	for _, l := range p.listings[env.Name] {
-		if l.Image == name {
-			lists = append(lists, l)
+	all := p.listings[env.Name]
+	order, sorted := p.byImage[env.Name]
+	if !sorted {
+		order = make([]int, len(all))
+		for i := range order {
+			order[i] = i
 		}
+		slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(all[a].Image, all[b].Image), cmp.Compare(a, b)) })
+		p.byImage[env.Name] = order
+	}
+	at, _ := slices.BinarySearchFunc(order, name, func(i int, name image.Name) int { return cmp.Compare(all[i].Image, name) })
+	var lists []Listing
+	for ; at < len(order) && all[order[at]].Image == name; at++ {
+		lists = append(lists, all[order[at]])
 	}
 	return lists
 }

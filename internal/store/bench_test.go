@@ -86,6 +86,7 @@ func BenchmarkAccept(b *testing.B) {
 func BenchmarkClaim(b *testing.B) {
 	engines(b, func(b *testing.B, s *Store) {
 		fillWork(b, s, 10_000)
+		b.ReportAllocs()
 		b.ResetTimer()
 		for range b.N {
 			c, err := s.Claim(b.Context(), "a", time.Minute)
@@ -124,6 +125,7 @@ func BenchmarkUpdate(b *testing.B) {
 		for i := range listings {
 			listings[i] = promotion.Listing{Environment: "production", File: fmt.Sprint(i), Image: web}
 		}
+		b.ReportAllocs()
 		b.ResetTimer()
 		for n := range b.N {
 			listings[n%100].Tag = fmt.Sprint(n)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/boatlift/boatlift/cmd/sandbox/hub"
 	"github.com/boatlift/boatlift/cmd/sandbox/stage"
 	"github.com/boatlift/boatlift/internal/render"
 	"github.com/boatlift/boatlift/internal/store/postgrestest"
@@ -37,22 +38,41 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script: the program as a user types it, and the bot among a registry, a forge and people.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	runScripts(t, "", testscript.Params{Dir: filepath.Join("testdata", "script"), UpdateScripts: *update})
+}
+
+// TestScriptsOnGitLab plays the life of a promotion once more at a GitLab: the same scripts, where nothing in them is GitHub's own.
+func TestScriptsOnGitLab(t *testing.T) {
+	t.Parallel()
+	for tier, names := range map[hub.Tier][]string{
+		hub.Free:     {"promotion", "auto", "reject", "supersede", "hold"},
+		hub.Ultimate: {"auto"},
+	} {
+		var files []string
+		for _, name := range names {
+			files = append(files, filepath.Join("testdata", "script", name+".txtar"))
+		}
+		t.Run(string(tier), func(t *testing.T) { runScripts(t, tier, testscript.Params{Files: files}) })
+	}
+}
+
+// runScripts runs scripts whose stages have a GitLab of this tier as their forge; empty: a GitHub.
+func runScripts(t *testing.T, tier hub.Tier, params testscript.Params) {
+	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"), RequireExplicitExec: true, RequireUniqueNames: true,
-		Cmds: commands(), UpdateScripts: *update,
-		Setup: func(env *testscript.Env) error {
-			p := &play{env: env}
-			env.Defer(p.end)
-			env.Values[playKey{}] = p
-			env.Setenv("WEBHOOKS", filepath.Join(root, "testdata", "webhooks"))
-			env.Setenv("TZ", "UTC")
-			return nil
-		},
-	})
+	params.RequireExplicitExec, params.RequireUniqueNames, params.Cmds = true, true, commands()
+	params.Setup = func(env *testscript.Env) error {
+		p := &play{env: env, tier: tier}
+		env.Defer(p.end)
+		env.Values[playKey{}] = p
+		env.Setenv("WEBHOOKS", filepath.Join(root, "testdata", "webhooks"))
+		env.Setenv("TZ", "UTC")
+		return nil
+	}
+	testscript.Run(t, params)
 }
 
 // program is boatlift as a file, to be run as a process.

@@ -29,6 +29,7 @@ type play struct {
 	env   *testscript.Env
 	stage *stage.Stage
 	dir   string
+	tier  hub.Tier // of the GitLab that the forge is; empty: a GitHub
 }
 
 type playKey struct{}
@@ -132,7 +133,7 @@ func (p *play) start(ctx context.Context, ts *testscript.TestScript, args []stri
 	if err != nil {
 		return err
 	}
-	o := stage.Options{Dir: p.dir, BotPath: path, Config: map[string]string{}}
+	o := stage.Options{Dir: p.dir, BotPath: path, Config: map[string]string{}, GitLab: p.tier}
 	for _, a := range args[1:] {
 		what, file, _ := strings.Cut(a, "=")
 		switch what {

@@ -15,20 +15,47 @@ func dropProgram() error {
 	if err != nil {
 		return fmt.Errorf("find the program's file: %w", err)
 	}
-	maps, err := os.ReadFile("/proc/self/maps")
+	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return fmt.Errorf("find the program in memory: %w", err)
 	}
-	for line := range strings.Lines(string(maps)) {
-		from, size, ok := unchanging(line, program)
-		if !ok {
-			continue
-		}
+	for _, part := range neverWritten(string(maps), program) {
+		from, size := part[0], part[1]
 		if _, _, no := syscall.Syscall(syscall.SYS_MADVISE, from, size, syscall.MADV_DONTNEED); no != 0 {
 			return fmt.Errorf("let go of the program's pages: %w", no)
 		}
 	}
 	return nil
+}
+
+// neverWritten are the parts of a file in memory that nobody can write to, and nobody did: beginning and size. What cannot be written to now may
+// have been until the program was linked, as its table of addresses in the C library where it has one: let go of, that would be lost.
+func neverWritten(smaps, file string) (parts [][2]uintptr) {
+	candidate, clean := false, 0
+	for line := range strings.Lines(smaps) {
+		if key, value, about := strings.Cut(line, ":"); about && !strings.ContainsAny(key, " -") {
+			switch key {
+			case "Anonymous", "Swap", "Private_Dirty":
+				if strings.TrimSpace(value) == "0 kB" {
+					clean++
+				}
+			case "VmFlags": // the last line of a part
+				if candidate && clean < 3 {
+					parts = parts[:len(parts)-1]
+				}
+				candidate = false
+			}
+			continue
+		}
+		from, size, ok := unchanging(line, file)
+		if candidate, clean = ok, 0; ok {
+			parts = append(parts, [2]uintptr{from, size})
+		}
+	}
+	if candidate { // it has no end
+		parts = parts[:len(parts)-1]
+	}
+	return parts
 }
 
 // unchanging reads a line of /proc/self/maps, and tells of a part of a file that nobody can write to in memory.

@@ -1,6 +1,24 @@
 package main
 
-import "testing"
+import (
+	"reflect"
+	"testing"
+)
+
+// TestWhatWasChangedOnceIsKept has a part that was written to until the program was linked, and is sealed since.
+func TestWhatWasChangedOnceIsKept(t *testing.T) {
+	const program = "/usr/local/bin/boatlift"
+	part := func(where, rights, dirty, anonymous, swap string) string {
+		return where + " " + rights + " 00000000 fe:00 123    " + program + "\nSize: 4 kB\nRss: 4 kB\nPrivate_Clean: 4 kB\nPrivate_Dirty: " + dirty +
+			" kB\nAnonymous: " + anonymous + " kB\nSwap: " + swap + " kB\nVmFlags: rd mr mw me sd\n"
+	}
+	smaps := part("00400000-00401000", "r-xp", "0", "0", "0") + part("00401000-00402000", "r--p", "4", "4", "0") + part("00402000-00403000", "r--p", "0", "0", "4") +
+		part("00403000-00405000", "r--p", "0", "0", "0") + part("00405000-00406000", "rw-p", "0", "0", "0") +
+		"00406000-00407000 r--p 00000000 fe:00 123 " + program + "\nSize: 4 kB\n"
+	if got, want := neverWritten(smaps, program), [][2]uintptr{{0x400000, 0x1000}, {0x403000, 0x2000}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("%x; want %x", got, want)
+	}
+}
 
 func TestUnchangingPartsOfTheProgram(t *testing.T) {
 	const program = "/usr/local/bin/boatlift"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/boatlift/boatlift/internal/forge"
 	"github.com/boatlift/boatlift/internal/gitrepo"
@@ -30,6 +31,9 @@ func (t *turn) foreign(ctx context.Context, pr *promotion.Promotion, head string
 		}
 	}
 	pr.Head, pr.Base = head, string(on)
+	if pr.MergeableAt = ""; pr.Base != string(t.base) {
+		t.wakeLater(time.Second) // what was found out of conflicts is of the head before
+	}
 	return false, nil
 }
 

@@ -361,7 +361,15 @@ func (l *live) burst(ctx context.Context, apps, limit int) error {
 			}
 		}
 		l.say("%d images were pushed in %s", apps, time.Since(begun).Round(time.Millisecond))
-		err := stage.Await(ctx, 20*time.Minute, "all pull requests", func() (bool, error) { return len(j.find(openedPull)) >= 2*apps, nil })
+		told := time.Now()
+		err := stage.Await(ctx, 20*time.Minute, "all pull requests", func() (bool, error) {
+			open := len(j.find(openedPull))
+			if time.Since(told) > 10*time.Second {
+				told = time.Now()
+				l.say("%d of %d pull requests are open", open, 2*apps)
+			}
+			return open >= 2*apps, nil
+		})
 		if err != nil {
 			return err
 		}

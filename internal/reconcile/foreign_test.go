@@ -190,3 +190,10 @@ func TestAfterTheDatabaseWasLostTheBotKnowsItsCommitsUponAnOlderBase(t *testing.
 		t.Error("nobody asked whether the old base is one")
 	}
 }
+
+// trailer is the release that a commit message names.
+func trailer(message string) string {
+	_, id, _ := strings.Cut(message, "\n"+trailerKey)
+	id, _, _ = strings.Cut(id, "\n")
+	return strings.TrimSpace(id)
+}

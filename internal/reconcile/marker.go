@@ -81,9 +81,3 @@ func readMarker(key []byte, repo promotion.RepoKey, body string) (m marker, ok b
 
 // trailerKey ends the message of each commit the bot makes, and names its release.
 const trailerKey = "Boatlift-Release: "
-
-func trailer(message string) string {
-	_, id, _ := strings.Cut(message, "\n"+trailerKey)
-	id, _, _ = strings.Cut(id, "\n")
-	return strings.TrimSpace(id)
-}

@@ -25,6 +25,9 @@ import (
 // modelSteps is how many random steps the model takes; -model.steps=1000000, or BOATLIFT_MODEL_STEPS, asks for more.
 var modelSteps = flag.Int("model.steps", stepsWanted(), "random steps of the model-based test")
 
+// modelSeed makes the histories the same in every run, so that what was good stays good; 0 looks for new ones.
+var modelSeed = flag.Int("model.seed", 1, "the seed of the model-based test's histories; 0: another one each time")
+
 func stepsWanted() int {
 	if n, err := strconv.Atoi(os.Getenv("BOATLIFT_MODEL_STEPS")); err == nil {
 		return n
@@ -41,7 +44,12 @@ func TestModel(t *testing.T) {
 		wanted /= 20
 	}
 	taken := 0
-	for taken < wanted && !t.Failed() {
+	for round := 0; taken < wanted && !t.Failed(); round++ {
+		if *modelSeed != 0 {
+			if err := flag.Set("rapid.seed", strconv.Itoa(*modelSeed+round)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		rapid.Check(t, func(t *rapid.T) {
 			m := newModel(t)
 			t.Repeat(m.actions())

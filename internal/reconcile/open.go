@@ -238,11 +238,11 @@ func (t *turn) prepare(ctx context.Context, w *work) (update gitrepo.BranchUpdat
 	}
 	w.on, w.pr.Files = on, sortedKeys(w.changes.files)
 	if old != "" && string(old) != w.pr.Head {
-		commit, err := t.remote.Commit(ctx, old)
+		_, ours, err := t.wouldMake(ctx, w.pr, string(old))
 		if err != nil {
 			return update, false, fmt.Errorf("look at branch %s: %w", w.pr.Branch, err)
 		}
-		if commit.Author.Email != t.self.Email || trailer(commit.Message) != w.pr.Release.ID {
+		if !ours {
 			return update, false, &foreignBranchError{w.pr.Branch}
 		}
 	}

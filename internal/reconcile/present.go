@@ -102,6 +102,11 @@ func (t *turn) showChanges(ctx context.Context, w *work) (err error) {
 
 // openOrFind opens a pull request, or finds the one that is open for the branch already.
 func (t *turn) openOrFind(ctx context.Context, of promotion.Promotion, pr forge.NewPullRequest) (pull forge.PullRequest, found bool, err error) {
+	for n, f := range t.openPulls { // not asked of the forge again and again, for as long as people keep it open
+		if f.HeadBranch == of.Branch && !f.HeadFork && f.BaseBranch == pr.Base && t.ofAnother(of, n) {
+			return pull, false, stillOpen(n)
+		}
+	}
 	pull, err = t.forge.CreatePullRequest(ctx, t.repo, pr)
 	if pull.Number != 0 && !errors.Is(err, forge.ErrExists) {
 		t.r.Opened(t.repo.FullName, of.Release.Environment)
@@ -124,12 +129,21 @@ func (t *turn) openOrFind(ctx context.Context, of promotion.Promotion, pr forge.
 		if f.State != forge.Open || f.BaseBranch != pr.Base {
 			continue
 		}
-		if slices.ContainsFunc(t.world.Promotions, func(o promotion.Promotion) bool { return o.ID != of.ID && o.PullRequest == f.Number }) {
-			return pull, false, fmt.Errorf("#%d, of an earlier promotion of the same images, is still open", f.Number)
+		if t.ofAnother(of, f.Number) {
+			return pull, false, stillOpen(f.Number)
 		}
 		return f, true, nil
 	}
 	return pull, false, fmt.Errorf("the forge says that a pull request for branch %s exists, and shows none", of.Branch)
+}
+
+// ofAnother tells whether a pull request is another promotion's.
+func (t *turn) ofAnother(of promotion.Promotion, number int) bool {
+	return slices.ContainsFunc(t.world.Promotions, func(o promotion.Promotion) bool { return o.ID != of.ID && o.PullRequest == number })
+}
+
+func stillOpen(number int) error {
+	return fmt.Errorf("#%d, of an earlier promotion of the same images, is still open", number)
 }
 
 // rebuiltKey tells the comments on heads that took the place of others apart.

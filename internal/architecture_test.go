@@ -90,8 +90,8 @@ var rows = map[string]row{
 	"cmd/sandbox/bench": {
 		imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "cmd/sandbox/stage", "internal/gitrepo", "internal/kustomize", "internal/store/postgrestest"},
 	},
-	"cmd/sandbox/images":  {tests: []string{"internal/image", "internal/registry"}},
-	"cmd/sandbox/stage":   {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "internal/dashboard"}, tests: []string{"internal/render"}},
+	"cmd/sandbox/images": {tests: []string{"internal/image", "internal/registry"}},
+	"cmd/sandbox/stage":  {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "internal/dashboard"}, tests: []string{"internal/render"}},
 
 	"internal": {tests: []string{"internal/config", "internal/registry", "internal/render"}}, // this test
 }

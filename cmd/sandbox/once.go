@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ func (p *play) pushAndOpen(ctx context.Context, tag string, withDiff bool) error
 		if err := p.showDiff(ctx, repo, pull); err != nil {
 			return err
 		}
-		if err := p.showGate(repo, pull.HeadSHA); err != nil {
+		if err := p.showGate(ctx, repo, pull.HeadSHA); err != nil {
 			return err
 		}
 	}
@@ -127,15 +128,33 @@ func shorten(line string) string {
 	return line
 }
 
-// showGate shows the gate's table as the check on a commit has it.
-func (p *play) showGate(repo, sha string) error {
-	check, err := p.gate(repo, sha)
+// showGate shows the gate's table as the check on a commit has it. Where the check has no room for it, the pull request has it a moment later.
+func (p *play) showGate(ctx context.Context, repo, sha string) error {
+	var check hub.Check
+	var rows [][]string
+	err := stage.Await(ctx, patience, "the table of the gate to agree with what it shows", func() (bool, error) {
+		var err error
+		if check, err = p.gate(repo, sha); err != nil {
+			return false, err
+		}
+		rows = tableOf(check.Summary)
+		stops := slices.ContainsFunc(rows, func(row []string) bool { return !strings.HasSuffix(row[0], "allows") })
+		return len(rows) > 0 && stops == (check.Conclusion != "success"), nil
+	})
 	if err != nil {
 		return err
 	}
 	title, _, _ := strings.Cut(check.Title, ":")
 	p.say("     gate: %s", title)
-	_, table, _ := strings.Cut(check.Summary, "| |") // a column of marks has no name
+	for _, row := range rows {
+		p.say("       %-8s %-5s %s", row[0], strings.Trim(row[1], "`"), p.readable(row[2]))
+	}
+	return nil
+}
+
+// tableOf are the rows of the gate's table: mark, policy, sentence.
+func tableOf(markdown string) (rows [][]string) {
+	_, table, _ := strings.Cut(markdown, "| |") // a column of marks has no name
 	for line := range strings.Lines("| |" + table) {
 		if !strings.HasPrefix(line, "|") {
 			break // what follows is about something else
@@ -145,9 +164,9 @@ func (p *play) showGate(repo, sha string) error {
 			continue
 		}
 		mark := strings.ReplaceAll(strings.TrimSpace(cells[0]), "\u00a0", " ")
-		p.say("       %-8s %-5s %s", mark, strings.Trim(strings.TrimSpace(cells[1]), "`"), p.readable(cells[2]))
+		rows = append(rows, []string{mark, strings.TrimSpace(cells[1]), cells[2]})
 	}
-	return nil
+	return rows
 }
 
 // readable takes out of a sentence what only a page needs, and the address of the registry.
@@ -226,7 +245,7 @@ func (p *play) productionWaits(ctx context.Context, tag, words string) error {
 		return fmt.Errorf("the gate of %s is green, although %s", p.ref(stage.Production, pull.Number), words)
 	}
 	p.say("   %s:", p.ref(stage.Production, pull.Number))
-	return p.showGate(stage.Production, pull.HeadSHA)
+	return p.showGate(ctx, stage.Production, pull.HeadSHA)
 }
 
 // smoke reports the result of the smoke test on what acceptance runs.
@@ -247,7 +266,7 @@ func (p *play) verified(ctx context.Context) error {
 		return err
 	}
 	p.say("   %s:", p.ref(stage.Production, pull.Number))
-	return p.showGate(stage.Production, pull.HeadSHA)
+	return p.showGate(ctx, stage.Production, pull.HeadSHA)
 }
 
 // approveProduction lets bob's review be the approval: it counts from when the gate is green, by the forge's clock, which shows seconds.

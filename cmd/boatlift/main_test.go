@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 func TestScriptsOnGitLab(t *testing.T) {
 	t.Parallel()
 	for tier, names := range map[hub.Tier][]string{
-		hub.Free:     {"promotion", "auto", "reject", "supersede", "hold", "apps", "lost-database", "mended", "observe", "platforms", "poll", "status", "sync"},
+		hub.Free:     {"promotion", "auto", "reject", "supersede", "hold", "apps", "lost-database", "mended", "observe", "platforms", "poll", "status", "sync", "verify"},
 		hub.Ultimate: {"auto"},
 	} {
 		var files []string

@@ -34,12 +34,22 @@ func sandboxStepsWanted() int {
 // internal/reconcile: this one is about the parts between which that one has no walls.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	t.Run("GitHub", func(t *testing.T) { playAtRandom(t, "") })
+	t.Run("GitLab", func(t *testing.T) { playAtRandom(t, hub.Ultimate) })
+}
+
+// playAtRandom plays at a GitLab of this tier; empty: at a GitHub.
+func playAtRandom(t *testing.T, tier hub.Tier) {
+	t.Parallel()
 	steps := *sandboxSteps
+	if tier != "" {
+		steps /= 4 // the bot is the same, and so is the model; only the adapter is another
+	}
 	if testing.Short() {
 		steps /= 10
 	}
 	m := &sandboxModel{T: t, random: dice(t), rejected: map[string]int{}, foreign: map[string]bool{}}
-	m.s = set(t, stage.Options{BotConfig: "poll: 1s\n", Config: map[string]string{
+	m.s = set(t, stage.Options{GitLab: tier, BotConfig: "poll: 1s\n", Config: map[string]string{
 		stage.Acceptance: autoAcceptance, stage.Production: "environments:\n  - name: production\n    after: [\"" + stage.Acceptance + ":acceptance\"]\n    rollout: {deployment: production}\n",
 	}})
 	for i := range steps {

@@ -98,9 +98,13 @@ func (h *Hub) createCheckLocked(r *repo, app checkApp, by *account, in checkInpu
 // ReportCheck reports a run of a check on a commit as another app does, by its slug: github-actions. State is queued, in_progress, or a
 // conclusion: success, failure, neutral, skipped … In a GitLab it is a job, which is neutral where it failed and may.
 func (h *Hub) ReportCheck(fullName, app string, check Check, sha string) error {
+	commit, err := h.commitOf(context.Background(), fullName, sha)
+	if err != nil {
+		return err
+	}
 	return h.change(fullName, func(r *repo) error {
 		if r.gitLab {
-			h.reportJobLocked(r, h.accountLocked(app, kindBot), check, sha)
+			h.reportJobLocked(r, h.accountLocked(app, kindBot), check, commit)
 			return nil
 		}
 		by := h.accountLocked(app+"[bot]", kindBot)
@@ -206,13 +210,21 @@ type Status struct {
 	TargetURL          string
 }
 
-// SetStatus sets a commit status as a person: a smoke test's result, say.
-func (h *Hub) SetStatus(ctx context.Context, fullName, person string, status Status) error {
+func (h *Hub) commitOf(ctx context.Context, fullName, sha string) (*commitInfo, error) {
 	var at bare
 	if err := h.change(fullName, func(r *repo) error { at = r.bare; return nil }); err != nil {
-		return err
+		return nil, err
 	}
-	commits, err := at.commits(ctx, []string{status.SHA})
+	commits, err := at.commits(ctx, []string{sha})
+	if err != nil {
+		return nil, err
+	}
+	return &commits[0], nil
+}
+
+// SetStatus sets a commit status as a person: a smoke test's result, say.
+func (h *Hub) SetStatus(ctx context.Context, fullName, person string, status Status) error {
+	commit, err := h.commitOf(ctx, fullName, status.SHA)
 	if err != nil {
 		return err
 	}
@@ -221,7 +233,7 @@ func (h *Hub) SetStatus(ctx context.Context, fullName, person string, status Sta
 		if err != nil {
 			return err
 		}
-		_, err = h.statusLocked(r, by, status, &commits[0])
+		_, err = h.statusLocked(r, by, status, commit)
 		return err
 	})
 }

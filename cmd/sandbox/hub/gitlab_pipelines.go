@@ -52,7 +52,7 @@ func gitLabStatus(state string) string {
 }
 
 // reportJobLocked shows a job of somebody's pipeline on a commit.
-func (h *Hub) reportJobLocked(r *repo, by *account, check Check, sha string) {
+func (h *Hub) reportJobLocked(r *repo, by *account, check Check, commit *commitInfo) {
 	state := cmp.Or(check.Conclusion, check.Status)
 	allowed := state == "neutral"
 	if allowed {
@@ -61,9 +61,11 @@ func (h *Hub) reportJobLocked(r *repo, by *account, check Check, sha string) {
 	if state == "in_progress" {
 		state = "running"
 	}
+	sha := commit.SHA
 	s := &commitStatus{id: h.idLocked(), sha: sha, context: check.Name, state: state, targetURL: check.DetailsURL, creator: by, at: h.stamp(), allowed: allowed}
 	r.statuses[sha] = append(r.statuses[sha], s)
 	h.placeLocked(r, s)
+	h.emitLocked(event{kind: statusEvent, repo: r, actor: by, status: s, commits: []*commitInfo{commit}})
 }
 
 // placeLocked gives a status its branch and its pipeline: the newest that ran for the commit on that branch, else one of its own.

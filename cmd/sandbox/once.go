@@ -62,8 +62,8 @@ func (p *play) once(ctx context.Context) error {
 	return nil
 }
 
-// pushAndOpen pushes a tag of both images and shows the pull requests that open for it, if wanted with what they change and their gates.
-func (p *play) pushAndOpen(ctx context.Context, tag string, withDiff bool) error {
+// pushAndOpen pushes a tag of both images and shows the pull requests that open for it, with what they change and their gates.
+func (p *play) pushAndOpen(ctx context.Context, tag string) error {
 	if err := p.s.Push(ctx, tag); err != nil {
 		return err
 	}
@@ -76,9 +76,6 @@ func (p *play) pushAndOpen(ctx context.Context, tag string, withDiff bool) error
 			return err
 		}
 		p.say("   %s opens: %s", p.ref(repo, pull.Number), pull.Title)
-		if !withDiff {
-			continue
-		}
 		if err := p.showDiff(ctx, repo, pull); err != nil {
 			return err
 		}
@@ -190,7 +187,7 @@ func (p *play) awaitGate(ctx context.Context, repo, tag, conclusion string) (hub
 }
 
 func (p *play) firstRelease(ctx context.Context) error {
-	if err := p.pushAndOpen(ctx, "1.4.2", true); err != nil {
+	if err := p.pushAndOpen(ctx, "1.4.2"); err != nil {
 		return err
 	}
 	return p.refused(ctx, "1.4.2")
@@ -315,7 +312,7 @@ func (p *play) greenSince(ctx context.Context, number int) (time.Time, error) {
 
 // notVerified shows a release that acceptance runs, and that production never gets.
 func (p *play) notVerified(ctx context.Context) error {
-	if err := p.pushAndOpen(ctx, "1.4.3", false); err != nil {
+	if err := p.pushAndOpen(ctx, "1.4.3"); err != nil {
 		return err
 	}
 	if err := p.mergeAndRollOut(ctx, "1.4.3"); err != nil {
@@ -368,7 +365,7 @@ func (p *play) awaitDeployed(ctx context.Context, repo, tag string) error {
 }
 
 func (p *play) reject(ctx context.Context) error {
-	if err := p.pushAndOpen(ctx, "1.4.4", false); err != nil {
+	if err := p.pushAndOpen(ctx, "1.4.4"); err != nil {
 		return err
 	}
 	pull, err := p.open(stage.Production, "1.4.4")
@@ -421,7 +418,7 @@ func (p *play) supersede(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.pushAndOpen(ctx, "1.4.5", false); err != nil {
+	if err := p.pushAndOpen(ctx, "1.4.5"); err != nil {
 		return err
 	}
 	var link string

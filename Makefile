@@ -27,7 +27,7 @@ demo: build ## try it: a registry, a forge and the bot on this machine (ONCE=1: 
 	bin/sandbox -bot bin/boatlift $(if $(FORGE),-forge $(FORGE)) $(if $(ONCE),-once)
 
 test: ## run all tests
-	go test -timeout 30m ./...
+	go test -timeout 20m ./...
 
 model: ## drive the bot through STEPS=100000 random steps of SEED=1 (0: new ones) in memory, and 2000 against the sandbox, and hold its rules against them
 	go test -count=1 -timeout 60m -run '^TestModel$$' -v ./internal/reconcile -model.steps=$(STEPS) -model.seed=$(SEED) -rapid.shrinktime=2m

@@ -82,16 +82,17 @@ var rows = map[string]row{
 	"policies":                 {tests: []string{"internal/gate", "internal/image"}},
 
 	// What the sandbox is made of: a forge that runs real git and real kustomize, a real registry, and both set up with the bot's process.
+	"cmd/sandbox/serving": {},
 	"cmd/sandbox/hub": {
-		imports: []string{"internal/render"},
+		imports: []string{"cmd/sandbox/serving", "internal/render"},
 		tests:   []string{"cmd/sandbox/conform", "internal/forge", "internal/forge/forgetest", "internal/forge/github", "internal/forge/gitlab"},
 	},
 	"cmd/sandbox/conform": {imports: []string{"cmd/sandbox/hub"}}, // used by tests only
 	"cmd/sandbox/bench": {
 		imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "cmd/sandbox/stage", "internal/gitrepo", "internal/kustomize", "internal/store/postgrestest"},
 	},
-	"cmd/sandbox/images": {tests: []string{"internal/image", "internal/registry"}},
-	"cmd/sandbox/stage":  {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "internal/dashboard"}, tests: []string{"internal/render"}},
+	"cmd/sandbox/images": {imports: []string{"cmd/sandbox/serving"}, tests: []string{"internal/image", "internal/registry"}},
+	"cmd/sandbox/stage":  {imports: []string{"cmd/sandbox/hub", "cmd/sandbox/images", "cmd/sandbox/serving", "internal/dashboard"}, tests: []string{"internal/render"}},
 
 	"internal": {tests: []string{"internal/config", "internal/registry", "internal/render"}}, // this test
 }

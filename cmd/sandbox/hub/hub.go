@@ -17,12 +17,12 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/boatlift/boatlift/cmd/sandbox/serving"
 )
 
-const (
-	closeWithin = 2 * time.Second  // how long Close waits for requests under way, and for connections on which none ever came
-	gitTimeout  = 60 * time.Second // the longest that one git command may take
-)
+// gitTimeout is the longest that one git command may take.
+const gitTimeout = 60 * time.Second
 
 // Options says how the forge runs. Only Dir has no default.
 type Options struct {
@@ -58,8 +58,7 @@ type Hub struct {
 	base     string // http://127.0.0.1:1234, with the path prefix, without a slash at the end
 	prefix   string
 	csrf     string
-	server   *http.Server
-	served   chan error
+	server   *serving.Server
 	hooks    *http.Client
 	face     face
 	ctx      context.Context // ends when the hub closes; requests and rollouts have contexts of their own
@@ -107,7 +106,6 @@ func Start(opts Options) (*Hub, error) {
 	h := &Hub{
 		opts: opts, log: opts.Logger, now: opts.Now, csrf: hex.EncodeToString(csrf), prefix: opts.PathPrefix,
 		base:          "http://" + listener.Addr().String() + opts.PathPrefix,
-		served:        make(chan error, 1),
 		hooks:         &http.Client{Timeout: webhookTimeout, CheckRedirect: refuseRedirect},
 		queue:         make(chan struct{}, 1),
 		accounts:      map[string]*account{},
@@ -130,18 +128,14 @@ func Start(opts Options) (*Hub, error) {
 	if opts.GitLab != "" {
 		h.face = newGitLabFace(h)
 	}
-	h.server = &http.Server{
+	h.owned.Add(1)
+	go h.sendAll()
+	h.server = serving.Start(listener, &http.Server{
 		Handler:           h.handler(),
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return h.ctx },
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
-	}
-	h.owned.Add(2)
-	go h.sendAll()
-	go func() {
-		defer h.owned.Done()
-		h.served <- h.server.Serve(listener)
-	}()
+	})
 	return h, nil
 }
 
@@ -222,15 +216,8 @@ func (h *Hub) Idle(ctx context.Context) error {
 func (h *Hub) Close() error {
 	var err error
 	h.releases.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
-		defer cancel()
 		h.cancel()
-		if err = h.server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
-			err = h.server.Close()
-		}
-		if served := <-h.served; !errors.Is(served, http.ErrServerClosed) {
-			err = errors.Join(err, served)
-		}
+		err = h.server.Close()
 		h.owned.Wait()
 		h.hooks.CloseIdleConnections()
 	})

@@ -14,4 +14,7 @@
 // Distribution logs through a process-wide logger and offers no other; Start turns that logger off, which is why this package
 // belongs in the sandbox and in tests only. Its notification queue has no stop either: a registry that is closed while its
 // listener is down leaves one goroutine behind that goes on trying until the process ends.
+//
+// The address is taken once and kept until Close, also while Restart has nothing behind it: given back, it may be another program's in the
+// next moment.
 package images

@@ -3,9 +3,12 @@ package images_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -185,5 +188,35 @@ func TestSwitchedOff(t *testing.T) {
 		if answer.StatusCode != c.want {
 			t.Errorf("down=%v: %d; want %d", c.down, answer.StatusCode, c.want)
 		}
+	}
+}
+
+// TestRestartKeepsTheAddress, and its images: they are in a folder.
+func TestRestartKeepsTheAddress(t *testing.T) {
+	for version, program := range map[string]string{"version-3": "", "version-2": "docker-registry"} {
+		t.Run(version, func(t *testing.T) {
+			if _, err := exec.LookPath(program); program != "" && err != nil {
+				t.Skip("SKIPPED: there is no docker-registry on this machine; apt-get install docker-registry brings it")
+			}
+			reg := start(t, images.Options{Dir: t.TempDir(), Program: program})
+			want, err := reg.Push(t.Context(), "shop/web", "1", images.Image{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := reg.Restart(); err != nil {
+				t.Fatal(err)
+			}
+			digest, found, err := reg.Digest(t.Context(), "shop/web", "1")
+			if err != nil || !found || digest != want {
+				t.Errorf("after the restart 1 is %q, %v, %v; want %s", digest, found, err, want)
+			}
+			if thief, err := net.Listen("tcp", reg.Host()); err == nil {
+				_ = thief.Close()
+				t.Error("somebody else may listen at the registry's address")
+			}
+			if err := errors.Join(reg.Close(), reg.Close()); err != nil {
+				t.Errorf("close it twice: %v", err)
+			}
+		})
 	}
 }

@@ -2,10 +2,13 @@ package images
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,28 +17,50 @@ import (
 
 // program is a registry as a process of its own.
 type program struct {
-	cmd    *exec.Cmd
-	exited chan struct{}
-	out    *bytes.Buffer // what it said; to be read when it has exited
+	cmd       *exec.Cmd
+	at        string // the folder of its configuration and of the socket that it listens on
+	transport *http.Transport
+	exited    chan struct{}
+	out       *bytes.Buffer // what it said; to be read when it has exited
 }
 
-// runProgram starts Debian's docker-registry, which is Distribution's version 2, and waits until it answers.
-func runProgram(opts Options, host string) (*program, error) {
-	if opts.Dir == "" || opts.Username != "" {
-		return nil, errors.New("a registry as a process needs a folder, and knows no password")
+// runProgram starts Debian's docker-registry, which is Distribution's version 2, and waits until it answers. It listens on a socket,
+// behind the address that people know.
+func runProgram(opts Options, host string) (*life, error) {
+	if opts.Dir == "" {
+		return nil, errors.New("a registry as a process needs a folder")
 	}
-	images := filepath.Join(opts.Dir, "images")
-	if err := os.MkdirAll(images, 0o700); err != nil {
+	at, err := os.MkdirTemp("", "registry") // a short name: the path of a socket has at most 107 bytes, which folders of tests use up
+	if err != nil {
 		return nil, err
 	}
+	p := &program{at: at, exited: make(chan struct{}), out: &bytes.Buffer{}}
+	if err := p.start(opts); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(at))
+	}
+	go func() {
+		defer close(p.exited)
+		_ = p.cmd.Wait() // how it ended is told by what it said
+	}()
+	if err := p.await(host); err != nil {
+		return nil, errors.Join(err, p.end())
+	}
+	// Requests keep the host that they were sent to: the registry names itself by it.
+	passOn := func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", host }
+	return &life{Handler: &httputil.ReverseProxy{Rewrite: passOn, Transport: p.transport}, end: p.end}, nil
+}
+
+// start runs the process.
+func (p *program) start(opts Options) error {
+	socket := filepath.Join(p.at, "socket")
 	config := map[string]any{ // JSON is YAML too
 		"version": 0.1,
 		"log":     map[string]any{"level": "error", "accesslog": map[string]any{"disabled": true}},
 		"storage": map[string]any{
-			"filesystem": map[string]any{"rootdirectory": images}, "delete": map[string]any{"enabled": true},
+			"filesystem": map[string]any{"rootdirectory": opts.Dir}, "delete": map[string]any{"enabled": true},
 			"maintenance": map[string]any{"uploadpurging": map[string]any{"enabled": false}},
 		},
-		"http": map[string]any{"addr": host},
+		"http": map[string]any{"net": "unix", "addr": socket},
 	}
 	if opts.NotifyURL != "" {
 		config["notifications"] = map[string]any{"endpoints": []any{map[string]any{
@@ -45,31 +70,27 @@ func runProgram(opts Options, host string) (*program, error) {
 	}
 	text, err := json.Marshal(config)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	file := filepath.Join(opts.Dir, "config.yml")
+	file := filepath.Join(p.at, "config.yml")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
-		return nil, err
+		return err
 	}
-	p := &program{cmd: exec.Command(opts.Program, "serve", file), exited: make(chan struct{}), out: &bytes.Buffer{}}
+	dialer := &net.Dialer{}
+	p.transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "unix", socket)
+	}}
+	p.cmd = exec.Command(opts.Program, "serve", file)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", opts.Program, err)
+		return fmt.Errorf("start %s: %w", opts.Program, err)
 	}
-	go func() {
-		defer close(p.exited)
-		_ = p.cmd.Wait() // how it ended is told by what it said
-	}()
-	if err := p.await(host); err != nil {
-		return nil, errors.Join(err, p.end())
-	}
-	return p, nil
+	return nil
 }
 
 // await asks until the registry answers.
 func (p *program) await(host string) error {
-	client := &http.Client{Timeout: time.Second}
-	defer client.CloseIdleConnections()
+	client := &http.Client{Timeout: time.Second, Transport: p.transport}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	patience := time.NewTimer(callTimeout)
@@ -94,5 +115,6 @@ func (p *program) end() error {
 		return err
 	}
 	<-p.exited
-	return nil
+	p.transport.CloseIdleConnections()
+	return os.RemoveAll(p.at)
 }

@@ -18,10 +18,9 @@ import (
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage drivers that Start names
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/sirupsen/logrus"
-)
 
-// closeWithin is how long Close waits for requests under way, and for connections on which none ever came.
-const closeWithin = 2 * time.Second
+	"github.com/boatlift/boatlift/cmd/sandbox/serving"
+)
 
 // Options says how the registry runs. The zero value is a registry on a free port that tells nobody.
 type Options struct {
@@ -37,17 +36,19 @@ type Options struct {
 
 // Registry is a running registry. Close stops it.
 type Registry struct {
-	opts Options
-	host string
-	run  runner // nil: another process's
-	down atomic.Bool
-	told []*relay // of every life of the library
+	opts   Options
+	host   string
+	server *serving.Server // nil: another process's
+	run    atomic.Pointer[life]
+	down   atomic.Bool
+	told   []*relay // of every life of the library
 }
 
-// runner is what runs a registry.
-type runner interface {
+// life is a registry from its start to its end, of which Restart makes another.
+type life struct {
+	http.Handler
 	// end stops it, and with it the sending of what it still had to tell.
-	end() error
+	end func() error
 }
 
 // Start runs a registry. It answers when Start returns.
@@ -61,49 +62,65 @@ func Start(opts Options) (*Registry, error) {
 		return nil, fmt.Errorf("listen for the sandbox registry: %w", err)
 	}
 	reg.host = listener.Addr().String()
-	return reg, reg.begin(listener)
+	reg.server = serving.Start(listener, &http.Server{Handler: reg, ReadHeaderTimeout: 10 * time.Second})
+	if err := reg.begin(); err != nil {
+		return nil, errors.Join(err, reg.Close())
+	}
+	return reg, nil
 }
 
-// begin runs the registry behind a listener.
-func (reg *Registry) begin(listener net.Listener) (err error) {
+// begin lets the registry answer.
+func (reg *Registry) begin() (err error) {
+	var l *life
 	if reg.opts.Program != "" {
-		if err := listener.Close(); err != nil { // it listens by itself
-			return err
-		}
-		reg.run, err = runProgram(reg.opts, reg.host)
-		return err
+		l, err = runProgram(reg.opts, reg.host)
+	} else {
+		l, err = reg.runLibrary()
 	}
+	if err == nil {
+		reg.run.Store(l)
+	}
+	return err
+}
+
+// runLibrary is Distribution's version 3 in this process.
+func (reg *Registry) runLibrary() (*life, error) {
 	logrus.SetOutput(io.Discard)
-	opts, l := reg.opts, &library{served: make(chan error, 1)}
+	opts, silence := reg.opts, func() {}
 	if opts.NotifyURL != "" {
-		if l.relay, err = newRelay(opts.NotifyURL); err != nil {
-			return errors.Join(err, listener.Close())
+		told, err := newRelay(opts.NotifyURL)
+		if err != nil {
+			return nil, err
 		}
-		reg.told = append(reg.told, l.relay)
-		opts.NotifyURL = l.relay.url
+		reg.told = append(reg.told, told)
+		opts.NotifyURL, silence = told.url, told.end
 	}
 	config, err := configure(opts, reg.host)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return nil, err
 	}
-	l.app = handlers.NewApp(context.Background(), config)
-	l.server = &http.Server{Handler: reg.guard(l.app), ReadHeaderTimeout: 10 * time.Second}
-	go func() { l.served <- l.server.Serve(listener) }()
-	reg.run = l
-	return nil
+	app := handlers.NewApp(context.Background(), config)
+	return &life{Handler: app, end: func() error {
+		silence()
+		return app.Shutdown()
+	}}, nil
 }
 
-// Restart stops the registry and starts it at the same address. What it had to tell its listener, and could not, is lost; so are its
-// images unless they are in a folder. Nothing else may use it meanwhile.
+// Restart stops the registry and starts it at the same address, which nobody else can take meanwhile: until it answers again, requests
+// are answered 503. What it had to tell its listener, and could not, is lost; so are its images unless they are in a folder.
 func (reg *Registry) Restart() error {
-	if err := reg.run.end(); err != nil {
+	if err := reg.end(); err != nil {
 		return fmt.Errorf("stop the sandbox registry: %w", err)
 	}
-	listener, err := net.Listen("tcp", reg.host)
-	if err != nil {
-		return fmt.Errorf("listen for the sandbox registry: %w", err)
+	return reg.begin()
+}
+
+// end ends the life that there is.
+func (reg *Registry) end() error {
+	if l := reg.run.Swap(nil); l != nil {
+		return l.end()
 	}
-	return reg.begin(listener)
+	return nil
 }
 
 func configure(opts Options, addr string) (*configuration.Configuration, error) {
@@ -141,26 +158,25 @@ func configure(opts Options, addr string) (*configuration.Configuration, error) 
 	return config, nil
 }
 
-// guard stands before the registry: it asks for the password, and answers 503 while the registry is switched off.
-func (reg *Registry) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if reg.down.Load() {
-			http.Error(w, "the sandbox registry is switched off", http.StatusServiceUnavailable)
+// ServeHTTP stands before the registry: it asks for the password, and answers 503 while the registry is switched off or started anew.
+func (reg *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	next := reg.run.Load()
+	if next == nil || reg.down.Load() {
+		http.Error(w, "the sandbox registry is switched off", http.StatusServiceUnavailable)
+		return
+	}
+	if reg.opts.Username != "" || reg.opts.Password != "" {
+		user, password, _ := r.BasicAuth()
+		same := subtle.ConstantTimeCompare([]byte(user+"\x00"+password), []byte(reg.opts.Username+"\x00"+reg.opts.Password))
+		if same != 1 {
+			w.Header().Set("WWW-Authenticate", `Basic realm="sandbox registry"`)
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`)
 			return
 		}
-		if reg.opts.Username != "" || reg.opts.Password != "" {
-			user, password, _ := r.BasicAuth()
-			same := subtle.ConstantTimeCompare([]byte(user+"\x00"+password), []byte(reg.opts.Username+"\x00"+reg.opts.Password))
-			if same != 1 {
-				w.Header().Set("WWW-Authenticate", `Basic realm="sandbox registry"`)
-				w.Header().Set("Content-Type", "application/json")
-				w.WriteHeader(http.StatusUnauthorized)
-				_, _ = io.WriteString(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`)
-				return
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
+	}
+	next.ServeHTTP(w, r)
 }
 
 // Host is the name under which images are pushed and pulled: 127.0.0.1 and the port. It speaks plain HTTP.
@@ -171,38 +187,13 @@ func (reg *Registry) SetDown(down bool) { reg.down.Store(down) }
 
 // Close stops the registry. Images that are in no folder are forgotten.
 func (reg *Registry) Close() error {
-	if reg.run == nil {
+	if reg.server == nil {
 		return nil
 	}
-	err := reg.run.end()
+	err := errors.Join(reg.server.Close(), reg.end())
 	for _, r := range reg.told {
 		err = errors.Join(err, r.close())
 	}
 	reg.told = nil
 	return err
-}
-
-// library is Distribution's version 3 in this process.
-type library struct {
-	app    *handlers.App
-	server *http.Server
-	served chan error
-	relay  *relay // nil: it tells nobody
-}
-
-// end stops it. Requests that take longer than two seconds more are cut off.
-func (l *library) end() error {
-	if l.relay != nil {
-		l.relay.end()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
-	defer cancel()
-	err := l.server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = l.server.Close()
-	}
-	if served := <-l.served; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return errors.Join(err, l.app.Shutdown())
 }

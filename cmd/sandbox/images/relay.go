@@ -1,8 +1,6 @@
 package images
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,15 +8,16 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/boatlift/boatlift/cmd/sandbox/serving"
 )
 
 // relay passes on what the library has to tell. Version 3 has no way to stop its queue: run as a library it goes on telling after its
 // end, which no registry does whose process died. What comes after the end is taken, so that the queue runs empty, and told to nobody.
 type relay struct {
-	server *http.Server
-	served chan error
-	url    string
-	ended  atomic.Bool
+	*serving.Server
+	url   string
+	ended atomic.Bool
 }
 
 func newRelay(to string) (*relay, error) {
@@ -30,19 +29,18 @@ func newRelay(to string) (*relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for what the sandbox registry tells: %w", err)
 	}
-	r := &relay{served: make(chan error, 1), url: "http://" + listener.Addr().String()}
+	r := &relay{url: "http://" + listener.Addr().String()}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) { p.Out.URL, p.Out.Host = target, target.Host },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.WriteHeader(http.StatusBadGateway) // nobody listens; the registry tries again
 		},
 	}
-	r.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	r.Server = serving.Start(listener, &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if !r.ended.Load() {
 			proxy.ServeHTTP(w, req)
 		}
-	})}
-	go func() { r.served <- r.server.Serve(listener) }()
+	})})
 	return r, nil
 }
 
@@ -52,14 +50,5 @@ func (r *relay) end() { r.ended.Store(true) }
 // close stops it; a queue that is not empty is never emptied.
 func (r *relay) close() error {
 	r.end()
-	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
-	defer cancel()
-	err := r.server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = r.server.Close()
-	}
-	if served := <-r.served; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
+	return r.Close()
 }

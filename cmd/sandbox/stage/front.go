@@ -2,13 +2,14 @@ package stage
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/boatlift/boatlift/cmd/sandbox/serving"
 )
 
 // front passes webhooks on to replicas, one after the other, as a Service of Kubernetes does. One that does not answer is passed over.
@@ -16,8 +17,7 @@ type front struct {
 	bots   []*Bot
 	next   atomic.Uint32
 	client *http.Client
-	server *http.Server
-	done   chan struct{} // closed when it serves no more
+	server *serving.Server
 	at     string
 }
 
@@ -26,12 +26,8 @@ func startFront(bots []*Bot) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{bots: bots, client: &http.Client{Timeout: 10 * time.Second}, done: make(chan struct{}), at: listener.Addr().String()}
-	f.server = &http.Server{Handler: f, ReadHeaderTimeout: 5 * time.Second}
-	go func() {
-		defer close(f.done)
-		_ = f.server.Serve(listener) // its error is that it was closed
-	}()
+	f := &front{bots: bots, client: &http.Client{Timeout: 10 * time.Second}, at: listener.Addr().String()}
+	f.server = serving.Start(listener, &http.Server{Handler: f, ReadHeaderTimeout: 5 * time.Second})
 	return f, nil
 }
 
@@ -71,10 +67,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *front) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	err := f.server.Shutdown(ctx)
-	<-f.done
+	err := f.server.Close()
 	f.client.CloseIdleConnections()
 	return err
 }

@@ -32,6 +32,7 @@ type Bot struct {
 
 	mu     sync.Mutex
 	listen string
+	leave  func() error // gives the port back
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the process is gone
 }

@@ -180,7 +180,11 @@ func (s *Stage) prepareBot(name string) (*Bot, error) {
 			return nil, err
 		}
 	}
-	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), byToken: s.opts.ByToken, gitLab: s.opts.GitLab != "", apiURL: s.Hub.APIURL(), listen: "127.0.0.1:0", more: more, registry: heard}
+	address, leave, err := reserve()
+	if err != nil {
+		return nil, err
+	}
+	b := &Bot{dir: dir, path: s.opts.BotPath, log: s.opts.Log, appID: s.Hub.AppID(), byToken: s.opts.ByToken, gitLab: s.opts.GitLab != "", apiURL: s.Hub.APIURL(), listen: address, leave: leave, more: more, registry: heard}
 	for line := range strings.Lines(s.opts.ForgeConfig) {
 		b.forge += "    " + line
 	}
@@ -286,7 +290,7 @@ func (s *Stage) awaitBaseline(ctx context.Context) error {
 func (s *Stage) Close() error {
 	var errs []error
 	for _, b := range s.Bots {
-		errs = append(errs, b.Stop())
+		errs = append(errs, b.Stop(), b.leave())
 	}
 	if s.front != nil {
 		errs = append(errs, s.front.close())

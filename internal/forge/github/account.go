@@ -11,6 +11,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // account is the way in with a personal access token, classic or fine-grained. The bot then is whose token it is: an account of its own,
@@ -48,7 +49,7 @@ func (a *account) whoami(ctx context.Context, doing string) (identity, error) {
 		return identity{}, err
 	}
 	if !loginPattern.MatchString(user.GetLogin()) || user.GetID() <= 0 {
-		return identity{}, &Error{Doing: doing, Message: "the account has no name or number"}
+		return identity{}, &wire.Error{Doing: doing, Message: "the account has no name or number"}
 	}
 	login := user.GetLogin()
 	return identity{Identity: forge.Identity{Login: login, Name: login, Email: fmt.Sprintf("%d+%s@%s", user.GetID(), login, a.at.mail)}}, nil
@@ -96,7 +97,7 @@ func (a *account) organisation(context.Context, string, string) (int64, error) {
 
 func (a *account) reaches(_ context.Context, repo *gh.Repository, _ int64, doing string) (int64, error) {
 	if !a.mayWork(repo) {
-		return 0, &Error{Doing: doing, Message: "the token's account may not write to it, or the configuration leaves it out", kind: forge.ErrNotFound}
+		return 0, &wire.Error{Doing: doing, Message: "the token's account may not write to it, or the configuration leaves it out", Kind: forge.ErrNotFound}
 	}
 	return 0, nil
 }

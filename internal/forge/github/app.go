@@ -88,7 +88,7 @@ func (a *app) whoami(ctx context.Context, doing string) (identity, error) {
 		return identity{}, err
 	}
 	if app.GetSlug() == "" {
-		return identity{}, &Error{Doing: doing, Message: "the App has no slug"}
+		return identity{}, &wire.Error{Doing: doing, Message: "the App has no slug"}
 	}
 	login := app.GetSlug() + "[bot]"
 	return identity{Identity: forge.Identity{Login: login, Name: login}}, nil
@@ -101,7 +101,7 @@ func (a *app) mail(ctx context.Context, doing string, self identity) (string, er
 	if err != nil {
 		return "", err
 	}
-	err = &Error{Doing: doing, Message: "the App is installed nowhere", kind: forge.ErrGone}
+	err = &wire.Error{Doing: doing, Message: "the App is installed nowhere", Kind: forge.ErrGone, Advise: a.advise("")}
 	for _, i := range installations {
 		if i.SuspendedAt != nil {
 			continue
@@ -187,7 +187,7 @@ func (a *app) locate(ctx context.Context, fullName, doing string) (int64, error)
 		return 0, err
 	}
 	if i.SuspendedAt != nil {
-		return 0, &Error{Doing: doing, Message: "the installation is suspended", kind: forge.ErrGone}
+		return 0, &wire.Error{Doing: doing, Message: "the installation is suspended", Kind: forge.ErrGone, Advise: a.advise("")}
 	}
 	return i.GetID(), nil
 }
@@ -198,7 +198,7 @@ func (a *app) organisation(ctx context.Context, org, doing string) (int64, error
 		return 0, err
 	}
 	if i.SuspendedAt != nil {
-		return 0, &Error{Doing: doing, Message: "the installation is suspended", kind: forge.ErrGone}
+		return 0, &wire.Error{Doing: doing, Message: "the installation is suspended", Kind: forge.ErrGone, Advise: a.advise("")}
 	}
 	return i.GetID(), nil
 }

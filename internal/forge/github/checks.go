@@ -26,7 +26,7 @@ func (f *Forge) SetCheck(ctx context.Context, repo forge.Repository, check forge
 		return err
 	}
 	if !commitPattern.MatchString(check.HeadSHA) {
-		return &Error{Doing: doing, Message: "the commit is not named by its full hash", kind: forge.ErrRefused}
+		return &wire.Error{Doing: doing, Message: "the commit is not named by its full hash", Kind: forge.ErrRefused}
 	}
 	return f.in(ctx, repo, doing, func(t target) error { return f.entry.setCheck(ctx, t, check) })
 }

@@ -49,7 +49,7 @@ func (f *Forge) CreateCommit(ctx context.Context, repo forge.Repository, commit 
 		}
 		made := answer.Made.Commit
 		if made.OID == "" {
-			return &Error{Doing: t.doing, Message: "the answer holds no commit"}
+			return &wire.Error{Doing: t.doing, Message: "the answer holds no commit"}
 		}
 		sha, signed = made.OID, made.Signature != nil && made.Signature.IsValid
 		return nil
@@ -62,7 +62,7 @@ func (f *Forge) branchAt(ctx context.Context, t target, branch, sha string) erro
 	ref := &gh.Reference{Ref: gh.String("refs/heads/" + branch), Object: &gh.GitObject{SHA: gh.String(sha)}}
 	_, _, err := t.Git.CreateRef(ctx, t.owner, t.name, ref)
 	err = f.translate(t.doing, err)
-	var known *Error
+	var known *wire.Error
 	if errors.As(err, &known) && known.Message == "Reference already exists" {
 		return nil
 	}

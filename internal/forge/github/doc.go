@@ -18,7 +18,7 @@
 // anew and the call is made once more; redirects are never followed, because a redirected list filters by the old owner and answers
 // "nothing", and because a token would go wherever the redirect points.
 //
-// Errors are [*Error] or *forge.LimitError, wrapped with what was being done. They carry GitHub's words cut and cleaned, never a token.
+// Errors are [*wire.Error] or *forge.LimitError, wrapped with what was being done. They carry GitHub's words cut and cleaned, never a token.
 // It leaves to its callers when to try again, how many writes a minute may take, and what an event means for a promotion.
 //
 // # Decisions

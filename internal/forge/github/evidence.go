@@ -89,7 +89,7 @@ func runResult(status, conclusion string) forge.RolloutState {
 func (f *Forge) Statuses(ctx context.Context, repo forge.Repository, sha string) ([]forge.Status, error) {
 	doing := "list the statuses of " + wire.Clean(sha, 12)
 	if !commitPattern.MatchString(sha) {
-		return nil, &Error{Doing: doing, Message: "the commit is not named by its full hash", kind: forge.ErrRefused}
+		return nil, &wire.Error{Doing: doing, Message: "the commit is not named by its full hash", Kind: forge.ErrRefused}
 	}
 	self, err := f.whoami(ctx, doing)
 	if err != nil {

@@ -21,7 +21,7 @@ type graphQLError struct {
 	} `json:"extensions"`
 }
 
-// graphql sends one query with its variables and decodes what stands under data. Its errors are *Error with the forge's kind.
+// graphql sends one query with its variables and decodes what stands under data. Its errors are *wire.Error with the forge's kind.
 func (f *Forge) graphql(ctx context.Context, t target, query string, variables map[string]any, into any) error {
 	body := map[string]any{"query": query, "variables": variables}
 	request, err := t.NewRequest(http.MethodPost, f.at.graphql.String(), body)
@@ -36,10 +36,10 @@ func (f *Forge) graphql(ctx context.Context, t target, query string, variables m
 		return err
 	}
 	if len(answer.Errors) > 0 {
-		return graphQLRefusal(t.doing, answer.Errors[0])
+		return f.graphQLRefusal(t.doing, answer.Errors[0])
 	}
 	if err := json.Unmarshal(answer.Data, into); err != nil {
-		return &Error{Doing: t.doing, Message: "the answer is not what the query asks for"}
+		return &wire.Error{Doing: t.doing, Message: "the answer is not what the query asks for"}
 	}
 	return nil
 }
@@ -50,13 +50,13 @@ var (
 	errUnknownField = errors.New("this GitHub does not know it")
 )
 
-func graphQLRefusal(doing string, first graphQLError) error {
-	refused := &Error{Doing: doing, Message: wire.Clean(first.Message, maxMessage), kind: graphQLKind(first.Type)}
+func (f *Forge) graphQLRefusal(doing string, first graphQLError) error {
+	refused := &wire.Error{Doing: doing, Message: wire.Clean(first.Message, wire.MaxMessage), Kind: graphQLKind(first.Type), Advise: f.advise("")}
 	switch {
 	case first.Extensions.Code == "undefinedField":
-		refused.kind = errUnknownField
+		refused.Kind = errUnknownField
 	case first.Type == "RATE_LIMITED":
-		refused.kind, refused.cause = nil, &forge.LimitError{After: wire.DefaultWait, Cause: errLimited}
+		refused.Kind, refused.Cause = nil, &forge.LimitError{After: wire.DefaultWait, Cause: errLimited}
 	}
 	return refused
 }

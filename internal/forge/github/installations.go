@@ -75,11 +75,11 @@ func (t target) is(repo *gh.Repository) error {
 // names splits acme/infra, or fails if that is not what it is: names become part of paths.
 func names(fullName string) (owner, name string, err error) {
 	if !fullNamePattern.MatchString(fullName) {
-		return "", "", &Error{Doing: "read the name " + wire.Clean(fullName, 100), Message: "it is not like acme/infra", kind: forge.ErrNotFound}
+		return "", "", &wire.Error{Doing: "read the name " + wire.Clean(fullName, 100), Message: "it is not like acme/infra", Kind: forge.ErrNotFound}
 	}
 	owner, name, _ = strings.Cut(fullName, "/")
 	if name == "." || name == ".." || owner == "." || owner == ".." {
-		return "", "", &Error{Doing: "read the name " + fullName, Message: "it is not like acme/infra", kind: forge.ErrNotFound}
+		return "", "", &wire.Error{Doing: "read the name " + fullName, Message: "it is not like acme/infra", Kind: forge.ErrNotFound}
 	}
 	return owner, name, nil
 }
@@ -114,7 +114,7 @@ func lost(err error) bool {
 	if err == nil {
 		return false
 	}
-	status := statusOf(err)
+	status := wire.Status(err)
 	return errors.Is(err, forge.ErrNotFound) || errors.Is(err, forge.ErrGone) || status >= 300 && status < 400
 }
 
@@ -127,14 +127,14 @@ func (f *Forge) attempt(ctx context.Context, at place, doing string, call func(t
 	for try := 0; ; try++ {
 		client := i.client()
 		err = f.translate(doing, call(target{Client: client, id: at.id, owner: owner, name: name, installation: at.installation, doing: doing}))
-		if statusOf(err) != http.StatusUnauthorized || try > 0 {
+		if wire.Status(err) != http.StatusUnauthorized || try > 0 {
 			break
 		}
 		i.renew(client) // the token was revoked; a 401 has had no effect, so this may be a write
 		f.entry.renew(i.id)
 	}
 	if errors.Is(err, forge.ErrForbidden) && f.entry.suspended(ctx, at.installation) {
-		return as(err, forge.ErrGone)
+		return wire.As(err, forge.ErrGone)
 	}
 	return err
 }
@@ -193,7 +193,7 @@ func (f *Forge) visit(ctx context.Context, installation int64, id forge.RepoID, 
 		client := i.client()
 		repo, _, err := client.Repositories.GetByID(ctx, int64(id))
 		err = f.translate(doing, err)
-		if statusOf(err) == http.StatusUnauthorized && try == 0 {
+		if wire.Status(err) == http.StatusUnauthorized && try == 0 {
 			i.renew(client)
 			continue
 		}
@@ -204,7 +204,7 @@ func (f *Forge) visit(ctx context.Context, installation int64, id forge.RepoID, 
 		break
 	}
 	if found.GetID() != int64(id) {
-		return forge.Repository{}, &Error{Doing: doing, Message: "the answer is about another repository", kind: forge.ErrNotFound}
+		return forge.Repository{}, &wire.Error{Doing: doing, Message: "the answer is about another repository", Kind: forge.ErrNotFound}
 	}
 	reached, err := f.entry.reaches(ctx, found, installation, doing)
 	if err != nil {

@@ -24,7 +24,7 @@ func (f *Forge) TeamMembers(ctx context.Context, team string) ([]string, error) 
 	doing := "list the members of team " + wire.Clean(team, 200)
 	org, slug, _ := strings.Cut(team, "/")
 	if !teamPattern.MatchString(team) || slug == "." || slug == ".." {
-		return nil, &Error{Doing: doing, Message: "a team is named like acme/ops", kind: forge.ErrNotFound}
+		return nil, &wire.Error{Doing: doing, Message: "a team is named like acme/ops", Kind: forge.ErrNotFound}
 	}
 	installation, err := f.entry.organisation(ctx, org, doing)
 	if err != nil {
@@ -37,7 +37,7 @@ func (f *Forge) TeamMembers(ctx context.Context, team string) ([]string, error) 
 			return client.Teams.ListTeamMembersBySlug(ctx, org, slug, &gh.TeamListTeamMembersOptions{ListOptions: page})
 		})
 		err = f.translate(doing, err)
-		if statusOf(err) == http.StatusUnauthorized && try == 0 {
+		if wire.Status(err) == http.StatusUnauthorized && try == 0 {
 			i.renew(client)
 			f.entry.renew(installation)
 			continue
@@ -70,7 +70,7 @@ func (f *Forge) RequestReviewers(ctx context.Context, repo forge.Repository, num
 			return f.translate(t.doing, err)
 		}
 		err := ask(users, slugs)
-		if statusOf(err) != http.StatusUnprocessableEntity || len(users)+len(slugs) == 1 {
+		if wire.Status(err) != http.StatusUnprocessableEntity || len(users)+len(slugs) == 1 {
 			return unlessRefused(err)
 		}
 		for _, user := range users {
@@ -89,7 +89,7 @@ func (f *Forge) RequestReviewers(ctx context.Context, repo forge.Repository, num
 
 // unlessRefused leaves out that somebody may not review.
 func unlessRefused(err error) error {
-	if statusOf(err) == http.StatusUnprocessableEntity {
+	if wire.Status(err) == http.StatusUnprocessableEntity {
 		return nil
 	}
 	return err

@@ -122,7 +122,7 @@ func (f *Forge) CreatePullRequest(ctx context.Context, repo forge.Repository, pr
 		return forge.PullRequest{}, err
 	}
 	if created.Number == 0 {
-		return forge.PullRequest{}, &Error{Doing: doing, Message: "the answer holds no number"}
+		return forge.PullRequest{}, &wire.Error{Doing: doing, Message: "the answer holds no number"}
 	}
 	if len(pr.Labels) == 0 {
 		return created, nil
@@ -136,15 +136,15 @@ func (f *Forge) CreatePullRequest(ctx context.Context, repo forge.Repository, pr
 
 // refusal tells GitHub's refusals of a pull request apart. They share their status and their code; only the words differ.
 func refusal(err error) error {
-	var e *Error
+	var e *wire.Error
 	if !errors.As(err, &e) || e.Status != http.StatusUnprocessableEntity {
 		return err
 	}
 	switch text := strings.ToLower(e.Message); {
 	case strings.Contains(text, "already exists"), strings.Contains(text, "already an open pull request"):
-		return as(err, forge.ErrExists)
+		return wire.As(err, forge.ErrExists)
 	case strings.Contains(text, "no commits between"), strings.Contains(text, "no history in common"):
-		return as(err, forge.ErrEmpty)
+		return wire.As(err, forge.ErrEmpty)
 	}
 	return err
 }
@@ -166,7 +166,7 @@ func (f *Forge) EditPullRequest(ctx context.Context, repo forge.Repository, numb
 		case forge.Closed:
 			change.State = gh.String("closed")
 		default:
-			return forge.PullRequest{}, &Error{Doing: doing, Message: "only a merge makes it merged", kind: forge.ErrRefused}
+			return forge.PullRequest{}, &wire.Error{Doing: doing, Message: "only a merge makes it merged", Kind: forge.ErrRefused}
 		}
 	}
 	self, err := f.whoami(ctx, doing)
@@ -184,7 +184,7 @@ func (f *Forge) EditPullRequest(ctx context.Context, repo forge.Repository, numb
 	})
 	if err == nil && edit.State != nil && *edit.State == forge.Open && pr.State == forge.Merged {
 		// GitHub may answer this without an error, and changes nothing.
-		return pr, &Error{Doing: doing, Message: "it is merged", kind: forge.ErrRefused}
+		return pr, &wire.Error{Doing: doing, Message: "it is merged", Kind: forge.ErrRefused}
 	}
 	return pr, err
 }
@@ -213,22 +213,22 @@ func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sh
 	doing := fmt.Sprintf("merge pull request %d", number)
 	if !commitPattern.MatchString(sha) {
 		// GitHub would merge whatever the head is.
-		return "", &Error{Doing: doing, Message: "the commit to merge is not named by its full hash", kind: forge.ErrStale}
+		return "", &wire.Error{Doing: doing, Message: "the commit to merge is not named by its full hash", Kind: forge.ErrStale}
 	}
 	var commit string
 	err := f.in(ctx, repo, doing, func(t target) error {
 		result, _, err := t.PullRequests.Merge(ctx, t.owner, t.name, number, "", &gh.PullRequestOptions{SHA: sha, MergeMethod: method})
 		if err = f.translate(t.doing, err); err != nil {
-			switch statusOf(err) {
+			switch wire.Status(err) {
 			case http.StatusMethodNotAllowed: // also where base has a merge queue
-				return f.enqueue(ctx, t, number, sha, as(err, forge.ErrNotMergeable))
+				return f.enqueue(ctx, t, number, sha, wire.As(err, forge.ErrNotMergeable))
 			case http.StatusConflict:
-				return as(err, forge.ErrStale)
+				return wire.As(err, forge.ErrStale)
 			}
 			return err
 		}
 		if !result.GetMerged() {
-			return &Error{Doing: t.doing, Message: wire.Clean(result.GetMessage(), maxMessage), kind: forge.ErrNotMergeable}
+			return &wire.Error{Doing: t.doing, Message: wire.Clean(result.GetMessage(), wire.MaxMessage), Kind: forge.ErrNotMergeable}
 		}
 		commit = result.GetSHA()
 		return nil
@@ -249,7 +249,7 @@ func (f *Forge) DeleteBranch(ctx context.Context, repo forge.Repository, branch 
 		if err = f.translate(t.doing, err); err == nil {
 			return nil
 		}
-		if status := statusOf(err); status != http.StatusUnprocessableEntity && status != http.StatusNotFound {
+		if status := wire.Status(err); status != http.StatusUnprocessableEntity && status != http.StatusNotFound {
 			return err
 		}
 		// Gone already, or refused? The words would tell; the branch does too. A repository that is not there is found out by in.
@@ -320,7 +320,7 @@ func mergeability(p *gh.PullRequest) forge.Mergeability {
 func branchPath(branch string) (string, error) {
 	for part := range strings.SplitSeq(branch, "/") {
 		if part == "" || part == "." || part == ".." {
-			return "", &Error{Doing: "name branch " + wire.Clean(branch, 100), Message: "no branch has such a name", kind: forge.ErrRefused}
+			return "", &wire.Error{Doing: "name branch " + wire.Clean(branch, 100), Message: "no branch has such a name", Kind: forge.ErrRefused}
 		}
 	}
 	return "heads/" + branch, nil

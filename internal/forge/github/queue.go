@@ -181,7 +181,7 @@ func (f *Forge) enqueue(ctx context.Context, t target, number int, sha string, r
 	case pr.MergeQueue == nil || pr.ID == "":
 		return refused
 	case pr.HeadRefOid != sha:
-		return &Error{Doing: t.doing, Message: "the head is " + wire.Clean(pr.HeadRefOid, 40), kind: forge.ErrStale}
+		return &wire.Error{Doing: t.doing, Message: "the head is " + wire.Clean(pr.HeadRefOid, 40), Kind: forge.ErrStale}
 	case !pr.IsInMergeQueue:
 		input := map[string]any{"pullRequestId": pr.ID, "expectedHeadOid": sha}
 		var done struct{}
@@ -189,9 +189,9 @@ func (f *Forge) enqueue(ctx context.Context, t target, number int, sha string, r
 			if f.limitIn(err) != nil || errors.Is(err, forge.ErrForbidden) {
 				return err
 			}
-			return as(err, forge.ErrNotMergeable)
+			return wire.As(err, forge.ErrNotMergeable)
 		}
 	}
 	f.hearQueue(t.id)
-	return &Error{Doing: t.doing, kind: forge.ErrQueued}
+	return &wire.Error{Doing: t.doing, Kind: forge.ErrQueued}
 }

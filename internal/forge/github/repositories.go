@@ -9,6 +9,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // Repositories implements forge.Repositories.
@@ -43,12 +44,12 @@ func (f *Forge) listRepositories(ctx context.Context, installation int64, doing 
 		client := i.client()
 		found, err := pages(func(page gh.ListOptions) ([]*gh.Repository, *gh.Response, error) { return list(client, page) })
 		err = f.translate(doing, err)
-		if statusOf(err) == 401 && try == 0 {
+		if wire.Status(err) == 401 && try == 0 {
 			i.renew(client)
 			continue
 		}
 		if errors.Is(err, forge.ErrForbidden) && f.entry.suspended(ctx, installation) {
-			err = as(err, forge.ErrGone)
+			err = wire.As(err, forge.ErrGone)
 		}
 		if err != nil {
 			return nil, err
@@ -94,7 +95,7 @@ func (f *Forge) Repository(ctx context.Context, id forge.RepoID) (forge.Reposito
 		}
 	}
 	f.forget(id)
-	return forge.Repository{}, &Error{Doing: doing, Message: f.entry.bearer() + " does not reach it", kind: forge.ErrNotFound}
+	return forge.Repository{}, &wire.Error{Doing: doing, Message: f.entry.bearer() + " does not reach it", Kind: forge.ErrNotFound}
 }
 
 func (f *Forge) repository(r *gh.Repository, installation int64) (forge.Repository, error) {
@@ -102,7 +103,7 @@ func (f *Forge) repository(r *gh.Repository, installation int64) (forge.Reposito
 		return forge.Repository{}, err
 	}
 	if r.GetID() <= 0 {
-		return forge.Repository{}, &Error{Doing: "read a repository", Message: "the answer holds no id"}
+		return forge.Repository{}, &wire.Error{Doing: "read a repository", Message: "the answer holds no id"}
 	}
 	return forge.Repository{
 		ID:            forge.RepoID(r.GetID()),
@@ -161,7 +162,7 @@ func (f *Forge) Permission(ctx context.Context, repo forge.Repository, login str
 		}
 		return nil
 	})
-	if statusOf(err) == 404 && errors.Is(err, forge.ErrNotFound) {
+	if wire.Status(err) == 404 && errors.Is(err, forge.ErrNotFound) {
 		// The call has made sure that the repository is there, so it is the person who is not. Unless the repository went meanwhile,
 		// and then nobody may do anything in it either.
 		return forge.NoPermission, nil

@@ -102,7 +102,7 @@ func (f *Forge) demands(ctx context.Context, t target, branch, check string) ([]
 				Checks []demand `json:"required_status_checks"`
 			}
 			if err := json.Unmarshal(r.Parameters, &parameters); err != nil {
-				return nil, &Error{Doing: t.doing, Message: "a rule for required checks is not what GitHub describes"}
+				return nil, &wire.Error{Doing: t.doing, Message: "a rule for required checks is not what GitHub describes"}
 			}
 			strict = strict || parameters.Strict
 			for _, d := range parameters.Checks {

@@ -18,7 +18,7 @@ var revisionPattern = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
 // Compare implements forge.Sources. It is one request: GitHub answers with the newest 250 commits where no page is asked for.
 func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, from, to string, most int) (forge.Comparison, error) {
 	doing := "compare two revisions of " + wire.Clean(address, 200)
-	missing := func(why string) error { return &Error{Doing: doing, Message: why, kind: forge.ErrNotFound} }
+	missing := func(why string) error { return &wire.Error{Doing: doing, Message: why, Kind: forge.ErrNotFound} }
 	path, here := strings.CutPrefix(address, f.at.web+"/")
 	path = strings.TrimSuffix(strings.TrimSuffix(path, "/"), ".git")
 	if !here {
@@ -67,7 +67,7 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 // https://docs.github.com/en/rest/commits/commits#compare-two-commits
 func (f *Forge) MergeBase(ctx context.Context, repo forge.Repository, a, b string) (string, error) {
 	const doing = "find the merge base of two commits"
-	missing := func(why string) error { return &Error{Doing: doing, Message: why, kind: forge.ErrNotFound} }
+	missing := func(why string) error { return &wire.Error{Doing: doing, Message: why, Kind: forge.ErrNotFound} }
 	if !revisionPattern.MatchString(a) || !revisionPattern.MatchString(b) {
 		return "", missing("one is not named by its hash")
 	}

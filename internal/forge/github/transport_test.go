@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/boatlift/boatlift/internal/forge"
+	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
 // breaking lets so many requests to a path fail with an error, before they are sent, and passes all others.
@@ -154,7 +155,7 @@ func TestAVersionThatIsGoneIsPermanentAndNotAMissingRepository(t *testing.T) {
 	f := newFake(t)
 	f.json("GET /repos/acme/infra/pulls/1", 410, `{"message": "This API version is no longer supported"}`)
 	_, err := f.forge.PullRequest(t.Context(), infra(), 1)
-	var e *Error
+	var e *wire.Error
 	if !errors.As(err, &e) || !e.Permanent() || e.Hint() == "" || errors.Is(err, forge.ErrNotFound) {
 		t.Errorf("PullRequest: error %v; want a permanent one with a hint", err)
 	}

@@ -20,7 +20,7 @@ const maxDescription = 140
 func (f *Forge) SetCheck(ctx context.Context, repo forge.Repository, check forge.Check) error {
 	doing := "set check " + wire.Clean(check.Name, 100)
 	if !commitPattern.MatchString(check.HeadSHA) {
-		return &Error{Doing: doing, Message: "the commit is not named by its full hash", kind: forge.ErrRefused}
+		return &wire.Error{Doing: doing, Message: "the commit is not named by its full hash", Kind: forge.ErrRefused}
 	}
 	switch check.Conclusion {
 	case forge.Pending, forge.Success, forge.Failure:
@@ -158,7 +158,7 @@ func (f *Forge) setStatus(ctx context.Context, repo forge.Repository, m *gl.Merg
 	_, _, err = f.api.Commits.SetCommitStatus(int(repo.ID), check.HeadSHA, options, with(ctx)...)
 	err = f.translate("set a commit status", err)
 	switch {
-	case statusOf(err) == http.StatusBadRequest && says(err, "transition"):
+	case wire.Status(err) == http.StatusBadRequest && wire.Says(err, "transition"):
 	case errors.Is(err, forge.ErrNotFound) && m != nil && m.SourceProjectID != m.TargetProjectID:
 		return nil // the commit is a fork's, and no branch of this project has it: there is nothing to show it on
 	default:

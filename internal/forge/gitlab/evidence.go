@@ -115,7 +115,7 @@ func (f *Forge) Runs(ctx context.Context, repo forge.Repository, workflow, branc
 	case err != nil:
 		return nil, f.about(repo, doing, err)
 	case len(anywhere) == 0:
-		return nil, &Error{Doing: doing, Message: "no pipeline is named " + wire.Clean(workflow, 100) + " (workflow: name: in .gitlab-ci.yml)", kind: forge.ErrNotFound}
+		return nil, &wire.Error{Doing: doing, Message: "no pipeline is named " + wire.Clean(workflow, 100) + " (workflow: name: in .gitlab-ci.yml)", Kind: forge.ErrNotFound}
 	}
 	return nil, nil
 }
@@ -137,7 +137,7 @@ func pipelineState(status string) forge.RolloutState {
 func (f *Forge) Statuses(ctx context.Context, repo forge.Repository, sha string) ([]forge.Status, error) {
 	doing := "list the statuses of " + wire.Clean(sha, 12)
 	if !commitPattern.MatchString(sha) {
-		return nil, &Error{Doing: doing, Message: "the commit is not named by its full hash", kind: forge.ErrRefused}
+		return nil, &wire.Error{Doing: doing, Message: "the commit is not named by its full hash", Kind: forge.ErrRefused}
 	}
 	self, err := f.whoami(ctx, doing)
 	if err != nil {

@@ -251,7 +251,7 @@ func (f *Forge) readSelf(ctx context.Context, doing string) (identity, error) {
 		return identity{}, f.translate(doing, err)
 	}
 	if !loginPattern.MatchString(user.Username) || user.ID <= 0 {
-		return identity{}, &Error{Doing: doing, Message: "the account has no name or number"}
+		return identity{}, &wire.Error{Doing: doing, Message: "the account has no name or number"}
 	}
 	mail := fmt.Sprintf("%d-%s@%s", user.ID, user.Username, f.at.mail)
 	for _, known := range []string{user.Email, user.CommitEmail} {

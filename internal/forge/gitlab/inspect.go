@@ -21,7 +21,7 @@ const soonOver = 30 * 24 * time.Hour
 func (f *Forge) Inspect(ctx context.Context, _ string, tell func(forge.Finding)) error {
 	way := wire.Way{
 		Transport: f.base, Address: f.at.api.String() + "version", Timeout: requestTimeout, Clock: f.clock,
-		Why:   func(err error) string { return wire.Clean(innermost(err).Error(), maxMessage) },
+		Why:   func(err error) string { return wire.Clean(wire.Innermost(err).Error(), wire.MaxMessage) },
 		Wrong: "soak and freeze go by it, and signed webhooks are refused that seem older than five minutes",
 	}
 	if wire.Look(ctx, way, tell) {

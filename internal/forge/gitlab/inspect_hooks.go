@@ -83,7 +83,7 @@ func hookPath(hook string) string {
 }
 
 func hidden(err error) bool {
-	return errors.Is(err, forge.ErrForbidden) || errors.Is(err, forge.ErrNotFound) || statusOf(err) == http.StatusUnauthorized
+	return errors.Is(err, forge.ErrForbidden) || errors.Is(err, forge.ErrNotFound) || wire.Status(err) == http.StatusUnauthorized
 }
 
 func triggers() []string {

@@ -21,13 +21,13 @@ func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sh
 	doing := fmt.Sprintf("merge merge request %d", number)
 	if !commitPattern.MatchString(sha) {
 		// GitLab would merge whatever the head is.
-		return "", &Error{Doing: doing, Message: "the commit to merge is not named by its full hash", kind: forge.ErrStale}
+		return "", &wire.Error{Doing: doing, Message: "the commit to merge is not named by its full hash", Kind: forge.ErrStale}
 	}
 	f.mu.Lock()
 	trains := f.trains[repo.ID]
 	f.mu.Unlock()
 	if trains {
-		return "", &Error{Doing: doing, Message: "the project merges by merge trains, which Boatlift does not drive: a person has to merge", kind: forge.ErrNotMergeable}
+		return "", &wire.Error{Doing: doing, Message: "the project merges by merge trains, which Boatlift does not drive: a person has to merge", Kind: forge.ErrNotMergeable}
 	}
 	merged, _, err := f.api.MergeRequests.AcceptMergeRequest(int(repo.ID), number, &gl.AcceptMergeRequestOptions{
 		SHA: &sha, Squash: gl.Ptr(method == "squash"), ShouldRemoveSourceBranch: gl.Ptr(false),
@@ -36,7 +36,7 @@ func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sh
 		return "", f.whyNot(ctx, repo, number, sha, err)
 	}
 	if merged.State != "merged" {
-		return "", &Error{Doing: doing, Message: "it is " + wire.Clean(merged.State, 40) + " afterwards; " + wire.Clean(merged.MergeError, maxMessage), kind: forge.ErrNotMergeable}
+		return "", &wire.Error{Doing: doing, Message: "it is " + wire.Clean(merged.State, 40) + " afterwards; " + wire.Clean(merged.MergeError, wire.MaxMessage), Kind: forge.ErrNotMergeable}
 	}
 	return mergeCommit(merged), nil
 }
@@ -44,30 +44,30 @@ func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sh
 // whyNot says more of a merge that was refused: GitLab's answers hold the same few words for all reasons.
 // https://docs.gitlab.com/api/merge_requests/#merge-a-merge-request
 func (f *Forge) whyNot(ctx context.Context, repo forge.Repository, number int, sha string, err error) error {
-	switch statusOf(err) {
+	switch wire.Status(err) {
 	case http.StatusConflict:
-		return as(err, forge.ErrStale)
+		return wire.As(err, forge.ErrStale)
 	case http.StatusUnauthorized: // also where the account may not merge, which says nothing of the token
 		if _, selfErr := f.readSelf(ctx, "read the bot's own account"); selfErr == nil {
-			return as(err, forge.ErrForbidden)
+			return wire.As(err, forge.ErrForbidden)
 		}
 		return err
 	case http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusUnprocessableEntity, http.StatusBadRequest:
 	default:
 		return err
 	}
-	err = as(err, forge.ErrNotMergeable)
+	err = wire.As(err, forge.ErrNotMergeable)
 	now, _, readErr := f.api.MergeRequests.GetMergeRequest(int(repo.ID), number, nil, with(ctx)...)
 	if readErr != nil {
 		return err
 	}
 	if now.State == "opened" && now.SHA != sha {
-		return as(err, forge.ErrStale)
+		return wire.As(err, forge.ErrStale)
 	}
 	if mergeability(now) == forge.MergeUnknown || now.DetailedMergeStatus == "draft_status" && !now.Draft {
-		err = as(err, forge.ErrChecking)
+		err = wire.As(err, forge.ErrChecking)
 	}
-	var e *Error
+	var e *wire.Error
 	if errors.As(err, &e) {
 		e.Message = strings.TrimPrefix(e.Message+"; it is "+wire.Clean(now.State, 40)+", "+strings.ReplaceAll(wire.Clean(now.DetailedMergeStatus, 60), "_", " "), "; ")
 	}
@@ -79,7 +79,7 @@ func (f *Forge) DeleteBranch(ctx context.Context, repo forge.Repository, branch 
 	doing := "delete branch " + wire.Clean(branch, 100)
 	for part := range strings.SplitSeq(branch, "/") {
 		if part == "" || part == "." || part == ".." {
-			return &Error{Doing: doing, Message: "no branch has such a name", kind: forge.ErrRefused}
+			return &wire.Error{Doing: doing, Message: "no branch has such a name", Kind: forge.ErrRefused}
 		}
 	}
 	_, err := f.api.Branches.DeleteBranch(int(repo.ID), branch, with(ctx)...)

@@ -85,12 +85,12 @@ func (f *Forge) CreatePullRequest(ctx context.Context, repo forge.Repository, pr
 	}
 	difference, _, err := f.api.Repositories.Compare(int(repo.ID), &gl.CompareOptions{From: &pr.Base, To: &pr.Head}, with(ctx)...)
 	switch err = f.about(repo, doing, err); {
-	case errors.Is(err, forge.ErrNotFound) && !says(err, "project"):
-		return forge.PullRequest{}, as(err, forge.ErrRefused)
+	case errors.Is(err, forge.ErrNotFound) && !wire.Says(err, "project"):
+		return forge.PullRequest{}, wire.As(err, forge.ErrRefused)
 	case err != nil:
 		return forge.PullRequest{}, err
 	case len(difference.Commits) == 0:
-		return forge.PullRequest{}, &Error{Doing: doing, Message: "it has no commit that " + wire.Clean(pr.Base, 100) + " lacks", kind: forge.ErrEmpty}
+		return forge.PullRequest{}, &wire.Error{Doing: doing, Message: "it has no commit that " + wire.Clean(pr.Base, 100) + " lacks", Kind: forge.ErrEmpty}
 	}
 	title := pr.Title
 	switch {
@@ -108,13 +108,13 @@ func (f *Forge) CreatePullRequest(ctx context.Context, repo forge.Repository, pr
 	}
 	created, _, err := f.api.MergeRequests.CreateMergeRequest(int(repo.ID), options, with(ctx)...)
 	if err = f.about(repo, doing, err); err != nil {
-		if statusOf(err) == http.StatusConflict {
-			return forge.PullRequest{}, as(err, forge.ErrExists)
+		if wire.Status(err) == http.StatusConflict {
+			return forge.PullRequest{}, wire.As(err, forge.ErrExists)
 		}
 		return forge.PullRequest{}, err
 	}
 	if created.IID <= 0 {
-		return forge.PullRequest{}, &Error{Doing: doing, Message: "the answer holds no number"}
+		return forge.PullRequest{}, &wire.Error{Doing: doing, Message: "the answer holds no number"}
 	}
 	return f.single(ctx, created, self)
 }
@@ -154,20 +154,20 @@ func (f *Forge) EditPullRequest(ctx context.Context, repo forge.Repository, numb
 		case forge.Closed:
 			change.StateEvent = gl.Ptr("close")
 		default:
-			return forge.PullRequest{}, &Error{Doing: doing, Message: "only a merge makes it merged", kind: forge.ErrRefused}
+			return forge.PullRequest{}, &wire.Error{Doing: doing, Message: "only a merge makes it merged", Kind: forge.ErrRefused}
 		}
 	}
 	answer, _, err := f.api.MergeRequests.UpdateMergeRequest(int(repo.ID), number, change, with(ctx)...)
 	if err = f.about(repo, doing, err); err != nil {
-		if statusOf(err) == http.StatusConflict {
-			return forge.PullRequest{}, as(err, forge.ErrExists)
+		if wire.Status(err) == http.StatusConflict {
+			return forge.PullRequest{}, wire.As(err, forge.ErrExists)
 		}
 		return forge.PullRequest{}, err
 	}
 	pr, err := f.single(ctx, answer, self)
 	if err == nil && edit.State != nil && *edit.State == forge.Open && pr.State != forge.Open {
 		// GitLab answers this without an error, and changes nothing.
-		return pr, &Error{Doing: doing, Message: "it is " + string(pr.State), kind: forge.ErrRefused}
+		return pr, &wire.Error{Doing: doing, Message: "it is " + string(pr.State), Kind: forge.ErrRefused}
 	}
 	return pr, err
 }

@@ -18,7 +18,7 @@ import (
 func (f *Forge) TeamMembers(ctx context.Context, team string) ([]string, error) {
 	doing := "list the members of group " + wire.Clean(team, 200)
 	if !isPath(team) {
-		return nil, &Error{Doing: doing, Message: "a group is named like acme/ops", kind: forge.ErrNotFound}
+		return nil, &wire.Error{Doing: doing, Message: "a group is named like acme/ops", Kind: forge.ErrNotFound}
 	}
 	members, err := pages(func(page int, _ string) ([]*gl.GroupMember, *gl.Response, error) {
 		return f.api.Groups.ListGroupMembers(team, &gl.ListGroupMembersOptions{ListOptions: gl.ListOptions{Page: page, PerPage: pageSize}}, with(ctx)...)
@@ -54,7 +54,7 @@ func (f *Forge) RequestReviewers(ctx context.Context, repo forge.Repository, num
 	logins := slices.Clone(users)
 	for _, team := range teams {
 		members, err := f.TeamMembers(ctx, team)
-		if kind := statusOf(err); kind == 403 || kind == 404 {
+		if kind := wire.Status(err); kind == 403 || kind == 404 {
 			continue // whom nobody shows to the bot it cannot ask
 		}
 		if err != nil && isPath(team) {
@@ -89,7 +89,7 @@ func (f *Forge) RequestReviewers(ctx context.Context, repo forge.Repository, num
 		return nil
 	}
 	_, _, err = f.api.MergeRequests.UpdateMergeRequest(int(repo.ID), number, &gl.UpdateMergeRequestOptions{ReviewerIDs: &ids}, with(ctx)...)
-	if err = f.about(repo, doing, err); statusOf(err) == 400 || statusOf(err) == 422 {
+	if err = f.about(repo, doing, err); wire.Status(err) == 400 || wire.Status(err) == 422 {
 		return nil // one of them may not review any more
 	}
 	return err

@@ -83,24 +83,24 @@ func (f *Forge) meant(path string) bool {
 func (f *Forge) Repository(ctx context.Context, id forge.RepoID) (forge.Repository, error) {
 	const doing = "read a project"
 	if id <= 0 {
-		return forge.Repository{}, &Error{Doing: doing, Message: "no project has such an id", kind: forge.ErrNotFound}
+		return forge.Repository{}, &wire.Error{Doing: doing, Message: "no project has such an id", Kind: forge.ErrNotFound}
 	}
 	found, _, err := f.api.Projects.GetProject(int(id), nil, with(ctx)...)
 	if err != nil {
 		return forge.Repository{}, f.translate(doing, err)
 	}
 	if found.ID != int(id) {
-		return forge.Repository{}, &Error{Doing: doing, Message: "the answer is about another project", kind: forge.ErrNotFound}
+		return forge.Repository{}, &wire.Error{Doing: doing, Message: "the answer is about another project", Kind: forge.ErrNotFound}
 	}
 	if !f.meant(found.PathWithNamespace) {
-		return forge.Repository{}, &Error{Doing: doing, Message: "the configuration leaves it out", kind: forge.ErrNotFound}
+		return forge.Repository{}, &wire.Error{Doing: doing, Message: "the configuration leaves it out", Kind: forge.ErrNotFound}
 	}
 	ok, err := f.mayWrite(ctx, found, doing)
 	if err != nil {
 		return forge.Repository{}, err
 	}
 	if !ok {
-		return forge.Repository{}, &Error{Doing: doing, Message: "the token's account is no member of it with the role Developer", kind: forge.ErrNotFound}
+		return forge.Repository{}, &wire.Error{Doing: doing, Message: "the token's account is no member of it with the role Developer", Kind: forge.ErrNotFound}
 	}
 	return f.repository(found)
 }
@@ -131,7 +131,7 @@ func (f *Forge) mayWrite(ctx context.Context, p *gl.Project, doing string) (bool
 
 func (f *Forge) repository(p *gl.Project) (forge.Repository, error) {
 	if !isPath(p.PathWithNamespace) || !strings.Contains(p.PathWithNamespace, "/") {
-		return forge.Repository{}, &Error{Doing: "read a project", Message: "its path is not like acme/infra", kind: forge.ErrNotFound}
+		return forge.Repository{}, &wire.Error{Doing: "read a project", Message: "its path is not like acme/infra", Kind: forge.ErrNotFound}
 	}
 	id := forge.RepoID(p.ID)
 	f.mu.Lock()

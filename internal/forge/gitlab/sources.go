@@ -20,7 +20,7 @@ var revisionPattern = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
 // from another's secrets, it sees projects below the same top-level group, and those that anyone may read.
 func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, from, to string, most int) (forge.Comparison, error) {
 	doing := "compare two revisions of " + wire.Clean(address, 200)
-	missing := func(why string) error { return &Error{Doing: doing, Message: why, kind: forge.ErrNotFound} }
+	missing := func(why string) error { return &wire.Error{Doing: doing, Message: why, Kind: forge.ErrNotFound} }
 	path, here := strings.CutPrefix(address, f.at.web+"/")
 	path = strings.TrimSuffix(strings.TrimSuffix(path, "/"), ".git")
 	switch {
@@ -67,7 +67,7 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 // https://docs.gitlab.com/api/repositories/#merge-base
 func (f *Forge) MergeBase(ctx context.Context, repo forge.Repository, a, b string) (string, error) {
 	const doing = "find the merge base of two commits"
-	missing := func(why string) error { return &Error{Doing: doing, Message: why, kind: forge.ErrNotFound} }
+	missing := func(why string) error { return &wire.Error{Doing: doing, Message: why, Kind: forge.ErrNotFound} }
 	if !revisionPattern.MatchString(a) || !revisionPattern.MatchString(b) {
 		return "", missing("one is not named by its hash")
 	}
@@ -88,7 +88,7 @@ func (f *Forge) notThere(doing string, err error) error {
 	err = f.translate(doing, err)
 	for _, kind := range []error{forge.ErrForbidden, forge.ErrRefused} {
 		if errors.Is(err, kind) {
-			return as(err, forge.ErrNotFound)
+			return wire.As(err, forge.ErrNotFound)
 		}
 	}
 	return err

@@ -93,8 +93,6 @@ func waitOf(response *http.Response, now time.Time) time.Duration {
 	return wire.DefaultWait
 }
 
-const maxMessage = 300
-
 // message collects GitLab's words, which are a text, a list, or lists by field, under "message" or "error".
 func message(body []byte) string {
 	var answer struct {
@@ -109,7 +107,7 @@ func message(body []byte) string {
 	if answer.Description != "" {
 		said = append(said, answer.Description)
 	}
-	return wire.Clean(strings.Join(said, "; "), maxMessage)
+	return wire.Clean(strings.Join(said, "; "), wire.MaxMessage)
 }
 
 func words(v any) []string {

@@ -33,15 +33,31 @@ func (h *gitHost) taken() int {
 }
 
 func TestOpeningAPullRequestCostsFourRequestsAtTheForgeAndTwoAtGit(t *testing.T) {
-	for name, change := range map[string]func(a, p *promotion.Environment){
-		"rollout by merge":      func(*promotion.Environment, *promotion.Environment) {},
-		"rollout by deployment": func(a, _ *promotion.Environment) { deployed("acceptance")(a) },
+	deploys := func(a, _ *promotion.Environment) { deployed("acceptance")(a) }
+	for name, scene := range map[string]struct {
+		change func(a, p *promotion.Environment)
+		before func(w *world, acceptance *infra)
+	}{
+		"rollout by merge":      {change: func(*promotion.Environment, *promotion.Environment) {}},
+		"rollout by deployment": {change: deploys},
+		"base was not rolled out": {change: deploys, before: func(_ *world, acceptance *infra) {
+			acceptance.commit("main", map[string]string{"README.md": "what no pipeline applies\n"})
+		}},
+		"its rollout failed": {change: deploys, before: func(w *world, acceptance *infra) {
+			acceptance.commit("main", map[string]string{"README.md": "what a pipeline does not like\n"})
+			head, _ := w.host.head("acme/infra-acceptance", "main")
+			w.mem.SetDeployment(acceptance.ID, w.mem.Deploy(acceptance.ID, "acceptance", head), forge.RolloutFailed)
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			acceptance, production := w.shop(change)
+			acceptance, production := w.shop(scene.change)
 			head, _ := w.host.head("acme/infra-acceptance", "main")
 			w.mem.SetDeployment(acceptance.ID, w.mem.Deploy(acceptance.ID, "acceptance", head), forge.RolloutSucceeded)
+			w.hear()
+			if scene.before != nil {
+				scene.before(w, acceptance)
+			}
 			w.hear()
 			if err := production.park(); err != nil {
 				t.Fatal(err)

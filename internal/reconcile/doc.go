@@ -18,8 +18,9 @@
 // Where the bot may not read the statuses of a commit nothing counts as verified, also not what test systems certified: something red
 // might be hidden. What is verified is asked for in each turn of an environment that asks for it, as a test that is run again may fail.
 //
-// That base is still rolled out where it was is assumed in a turn that opens pull requests, and asked soon after: the first thing a push
-// causes is a pull request, in four requests at the forge (the list, the pull request, its labels, its check) and two at git.
+// That rollouts have ended as they were last seen is assumed in a turn that opens pull requests, unless base moved or a merge waits to be
+// rolled out, and asked within 15 s: the first thing a push causes is a pull request, in four requests at the forge (the list, the pull
+// request, its labels, its check) and two at git. It is asked at once where a gate would allow, or a merge go, because of it.
 //
 // A pull request of the bot's whose head a person made is judged by what that head changes, as everybody's pull requests are: it may change
 // anything by now, and must not show a verdict on something else.

@@ -15,12 +15,8 @@ import (
 	"github.com/boatlift/boatlift/internal/promotion"
 )
 
-// assumedFor is how soon an environment is asked about after a turn that opened pull requests first.
-const assumedFor = 15 * time.Second
-
-// observeRunning finds out what each environment demonstrably runs: what the kustomizations at its last rolled-out commit carry. Where base
-// is known to be rolled out, that is assumed to be so still; only a rollout of an older commit could have changed it, and a pull request
-// that waits to be opened is not kept waiting for the answer.
+// observeRunning finds out what each environment demonstrably runs: what the kustomizations at its last rolled-out commit carry. What is
+// settled is assumed to be so still, so that a pull request that waits to be opened is not kept waiting for the answer.
 func (t *turn) observeRunning(ctx context.Context) error {
 	t.world.Running = map[string]promotion.Running{}
 	for _, env := range t.world.Config.Environments {
@@ -28,7 +24,7 @@ func (t *turn) observeRunning(ctx context.Context) error {
 			continue
 		}
 		before := t.ranBefore(env.Name)
-		if !env.Rollout.Merge && !env.Rollout.None() && before.SHA == string(t.base) && before.State == string(forge.RolloutSucceeded) {
+		if t.settled(env, before) {
 			t.world.Running[env.Name] = before
 			t.assumed = append(t.assumed, env)
 			continue
@@ -40,20 +36,6 @@ func (t *turn) observeRunning(ctx context.Context) error {
 		t.world.Running[env.Name] = now
 	}
 	return nil
-}
-
-// confirmRunning asks about the environments of which something was assumed, and tells whether any of it is not so.
-func (t *turn) confirmRunning(ctx context.Context) (anyChanged bool, err error) {
-	for _, env := range t.assumed {
-		before := t.ranBefore(env.Name)
-		now, err := t.runningOf(ctx, env, before)
-		if err != nil {
-			return false, fmt.Errorf("make sure of what %s of %s runs: %w", env.Name, t.repo.FullName, err)
-		}
-		anyChanged = anyChanged || changed(before, now)
-		t.world.Running[env.Name] = now
-	}
-	return anyChanged, nil
 }
 
 func (t *turn) ranBefore(environment string) promotion.Running {

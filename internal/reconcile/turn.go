@@ -110,7 +110,8 @@ func (t *turn) goneBecause(ctx context.Context, err error) string {
 	}
 }
 
-// observeAndPlan looks at the world and plans. Where nothing is in a hurry, what was assumed of the environments is made sure of.
+// observeAndPlan looks at the world and plans. Unless pull requests wait to be opened, what was assumed of the
+// environments is made sure of; and always before something is let through because of it.
 func (t *turn) observeAndPlan(ctx context.Context) (promotion.Decision, error) {
 	for _, step := range []func(context.Context) error{t.observeBase, t.observePulls, t.observeRunning, t.observeUpstream, t.observeFollowers, t.observeTags, t.observeOthers} {
 		if err := step(ctx); err != nil {
@@ -122,10 +123,8 @@ func (t *turn) observeAndPlan(ctx context.Context) (promotion.Decision, error) {
 	if err != nil {
 		return d, err
 	}
-	if len(openings(d)) > 0 {
-		if len(t.assumed) > 0 {
-			t.wakeLater(assumedFor)
-		}
+	if len(openings(d)) > 0 && !t.restsOnAssumed(d) {
+		t.leaveAssumed()
 		return d, nil
 	}
 	changed, err := t.confirmRunning(ctx)

@@ -66,8 +66,10 @@ type Reconciler struct {
 	histories histories
 	edits     edits
 
-	owner  string
-	teams  teams
+	owner       string
+	teams       teams
+	assumptions assumptions
+
 	swept  sync.Map // names of the forges that were swept once
 	sought sync.Map // repositories of which events told and that were not known → when they were looked for
 }

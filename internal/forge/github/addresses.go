@@ -1,7 +1,6 @@
 package github
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -22,17 +21,10 @@ type addresses struct {
 
 // addressesOf checks the root of the REST API and derives the others from it. They are never read from an answer, as tokens go there.
 func addressesOf(base string) (addresses, error) {
-	api, err := url.Parse(base)
-	switch {
-	case err != nil:
-		// The parser's error would quote the address, and the address may hold a password.
-		return addresses{}, errors.New("github: the API's address is not a URL")
-	case api.User != nil:
-		return addresses{}, errors.New("github: the API's address must not hold credentials")
-	case api.Host == "" || api.RawQuery != "" || api.Fragment != "":
-		return addresses{}, fmt.Errorf("github: the API's address %q is not like https://HOST/api/v3", api.Redacted())
-	case api.Scheme != "https" && (api.Scheme != "http" || !wire.Loopback(api.Hostname())):
-		return addresses{}, fmt.Errorf("github: the API's address %q must be https, as tokens go there", api.Redacted())
+	const like = "https://HOST/api/v3"
+	api, err := wire.Base(base, like)
+	if err != nil {
+		return addresses{}, fmt.Errorf("github: %w", err)
 	}
 	at := func(host, path string) *url.URL { return &url.URL{Scheme: api.Scheme, Host: host, Path: path} }
 	path := strings.TrimRight(api.Path, "/")
@@ -44,7 +36,7 @@ func addressesOf(base string) (addresses, error) {
 	}
 	root, isServer := strings.CutSuffix(path, "/api/v3")
 	if !isServer {
-		return addresses{}, fmt.Errorf("github: the API's address %q is not like https://HOST/api/v3", api.Redacted())
+		return addresses{}, fmt.Errorf("github: the address %q is not like %s", api.Redacted(), like)
 	}
 	return addresses{
 		api: at(api.Host, path+"/"), graphql: at(api.Host, root+"/api/graphql"), uploads: at(api.Host, root+"/api/uploads/"),

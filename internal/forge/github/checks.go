@@ -25,7 +25,7 @@ func (f *Forge) SetCheck(ctx context.Context, repo forge.Repository, check forge
 	if _, _, err := runState(check.Conclusion); err != nil {
 		return err
 	}
-	if !commitPattern.MatchString(check.HeadSHA) {
+	if !wire.IsCommit(check.HeadSHA) {
 		return &wire.Error{Doing: doing, Message: "the commit is not named by its full hash", Kind: forge.ErrRefused}
 	}
 	return f.in(ctx, repo, doing, func(t target) error { return f.entry.setCheck(ctx, t, check) })

@@ -88,7 +88,7 @@ func runResult(status, conclusion string) forge.RolloutState {
 // keeps the newest word, whoever said it; check runs are each App's own.
 func (f *Forge) Statuses(ctx context.Context, repo forge.Repository, sha string) ([]forge.Status, error) {
 	doing := "list the statuses of " + wire.Clean(sha, 12)
-	if !commitPattern.MatchString(sha) {
+	if !wire.IsCommit(sha) {
 		return nil, &wire.Error{Doing: doing, Message: "the commit is not named by its full hash", Kind: forge.ErrRefused}
 	}
 	self, err := f.whoami(ctx, doing)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	gh "github.com/google/go-github/v60/github"
@@ -211,7 +210,7 @@ func (f *Forge) AddLabels(ctx context.Context, repo forge.Repository, number int
 // Merge implements forge.PullRequests. A branch with a merge queue refuses the merge; then the pull request is put into the queue.
 func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sha, method string) (string, error) {
 	doing := fmt.Sprintf("merge pull request %d", number)
-	if !commitPattern.MatchString(sha) {
+	if !wire.IsCommit(sha) {
 		// GitHub would merge whatever the head is.
 		return "", &wire.Error{Doing: doing, Message: "the commit to merge is not named by its full hash", Kind: forge.ErrStale}
 	}
@@ -235,8 +234,6 @@ func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sh
 	})
 	return commit, err
 }
-
-var commitPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // DeleteBranch implements forge.PullRequests.
 func (f *Forge) DeleteBranch(ctx context.Context, repo forge.Repository, branch string) error {

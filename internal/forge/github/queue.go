@@ -87,7 +87,7 @@ func (f *Forge) hearQueue(repo forge.RepoID) {
 }
 
 func commitID(sha string) string {
-	if !commitPattern.MatchString(sha) {
+	if !wire.IsCommit(sha) {
 		return ""
 	}
 	return sha

@@ -3,7 +3,6 @@ package github
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"strings"
 
 	gh "github.com/google/go-github/v60/github"
@@ -11,9 +10,6 @@ import (
 	"github.com/boatlift/boatlift/internal/forge"
 	"github.com/boatlift/boatlift/internal/forge/wire"
 )
-
-// revisionPattern is a commit id. Other names of revisions move, and become part of a path.
-var revisionPattern = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
 
 // Compare implements forge.Sources. It is one request: GitHub answers with the newest 250 commits where no page is asked for.
 func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, from, to string, most int) (forge.Comparison, error) {
@@ -28,7 +24,7 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 	if err != nil {
 		return forge.Comparison{}, err
 	}
-	if !revisionPattern.MatchString(from) || !revisionPattern.MatchString(to) {
+	if !wire.IsRevision(from) || !wire.IsRevision(to) {
 		return forge.Comparison{}, missing("a revision is not a commit id")
 	}
 	var found *gh.CommitsComparison
@@ -51,7 +47,7 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 	c := forge.Comparison{URL: web + "/compare/" + from + "..." + to, Total: found.GetTotalCommits()}
 	for i := len(found.Commits) - 1; i >= 0 && len(c.Commits) < most; i-- {
 		one := found.Commits[i]
-		if !revisionPattern.MatchString(one.GetSHA()) {
+		if !wire.IsRevision(one.GetSHA()) {
 			continue
 		}
 		title, _, _ := strings.Cut(one.GetCommit().GetMessage(), "\n")
@@ -68,7 +64,7 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 func (f *Forge) MergeBase(ctx context.Context, repo forge.Repository, a, b string) (string, error) {
 	const doing = "find the merge base of two commits"
 	missing := func(why string) error { return &wire.Error{Doing: doing, Message: why, Kind: forge.ErrNotFound} }
-	if !revisionPattern.MatchString(a) || !revisionPattern.MatchString(b) {
+	if !wire.IsRevision(a) || !wire.IsRevision(b) {
 		return "", missing("one is not named by its hash")
 	}
 	var base string
@@ -80,7 +76,7 @@ func (f *Forge) MergeBase(ctx context.Context, repo forge.Repository, a, b strin
 		base = found.GetMergeBaseCommit().GetSHA()
 		return err
 	})
-	if err == nil && !revisionPattern.MatchString(base) {
+	if err == nil && !wire.IsRevision(base) {
 		err = missing("GitHub knows of none")
 	}
 	return base, err

@@ -1,7 +1,6 @@
 package gitlab
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -19,17 +18,9 @@ type addresses struct {
 // addressesOf checks the address of a GitLab, with or without /api/v4, and derives the others from it. They are never read from an answer,
 // as tokens go there.
 func addressesOf(base string) (addresses, error) {
-	at, err := url.Parse(base)
-	switch {
-	case err != nil:
-		// The parser's error would quote the address, and the address may hold a password.
-		return addresses{}, errors.New("gitlab: the address is not a URL")
-	case at.User != nil:
-		return addresses{}, errors.New("gitlab: the address must not hold credentials")
-	case at.Host == "" || at.RawQuery != "" || at.Fragment != "" || at.RawPath != "":
-		return addresses{}, fmt.Errorf("gitlab: the address %q is not like https://HOST or https://HOST/api/v4", at.Redacted())
-	case at.Scheme != "https" && (at.Scheme != "http" || !wire.Loopback(at.Hostname())):
-		return addresses{}, fmt.Errorf("gitlab: the address %q must be https, as tokens go there", at.Redacted())
+	at, err := wire.Base(base, "https://HOST or https://HOST/api/v4")
+	if err != nil {
+		return addresses{}, fmt.Errorf("gitlab: %w", err)
 	}
 	root := strings.TrimSuffix(strings.TrimRight(at.Path, "/"), "/api/v4")
 	api := &url.URL{Scheme: at.Scheme, Host: at.Host, Path: root + "/api/v4/"}

@@ -19,7 +19,7 @@ const maxDescription = 140
 // where the project has one; else the bot's own merge requests are drafts for as long as their gate is not green.
 func (f *Forge) SetCheck(ctx context.Context, repo forge.Repository, check forge.Check) error {
 	doing := "set check " + wire.Clean(check.Name, 100)
-	if !commitPattern.MatchString(check.HeadSHA) {
+	if !wire.IsCommit(check.HeadSHA) {
 		return &wire.Error{Doing: doing, Message: "the commit is not named by its full hash", Kind: forge.ErrRefused}
 	}
 	switch check.Conclusion {

@@ -136,7 +136,7 @@ func pipelineState(status string) forge.RolloutState {
 // Statuses implements forge.Evidence: jobs of pipelines, and what others reported from outside.
 func (f *Forge) Statuses(ctx context.Context, repo forge.Repository, sha string) ([]forge.Status, error) {
 	doing := "list the statuses of " + wire.Clean(sha, 12)
-	if !commitPattern.MatchString(sha) {
+	if !wire.IsCommit(sha) {
 		return nil, &wire.Error{Doing: doing, Message: "the commit is not named by its full hash", Kind: forge.ErrRefused}
 	}
 	self, err := f.whoami(ctx, doing)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	gl "github.com/xanzy/go-gitlab"
@@ -14,12 +13,10 @@ import (
 	"github.com/boatlift/boatlift/internal/forge/wire"
 )
 
-var commitPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-
 // Merge implements forge.PullRequests. A project with merge trains is left to people, as a merge by the API would overtake the train.
 func (f *Forge) Merge(ctx context.Context, repo forge.Repository, number int, sha, method string) (string, error) {
 	doing := fmt.Sprintf("merge merge request %d", number)
-	if !commitPattern.MatchString(sha) {
+	if !wire.IsCommit(sha) {
 		// GitLab would merge whatever the head is.
 		return "", &wire.Error{Doing: doing, Message: "the commit to merge is not named by its full hash", Kind: forge.ErrStale}
 	}

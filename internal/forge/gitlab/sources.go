@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
+	"slices"
 	"strings"
 
 	gl "github.com/xanzy/go-gitlab"
@@ -12,9 +12,6 @@ import (
 	"github.com/boatlift/boatlift/internal/forge"
 	"github.com/boatlift/boatlift/internal/forge/wire"
 )
-
-// revisionPattern is a commit id. Other names of revisions move.
-var revisionPattern = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
 
 // Compare implements forge.Sources. A token may reach the projects of many groups; so that what is shown in one's merge requests never comes
 // from another's secrets, it sees projects below the same top-level group, and those that anyone may read.
@@ -26,7 +23,7 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 	switch {
 	case !here || !isPath(path) || !strings.Contains(path, "/"):
 		return forge.Comparison{}, missing("the address is not a project on this forge")
-	case !revisionPattern.MatchString(from) || !revisionPattern.MatchString(to):
+	case !wire.IsRevision(from) || !wire.IsRevision(to):
 		return forge.Comparison{}, missing("a revision is not a commit id")
 	}
 	project, _, err := f.api.Projects.GetProject(path, nil, with(ctx)...)
@@ -47,13 +44,13 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 	c := forge.Comparison{URL: web + "/-/compare/" + from + "..." + to, Total: len(found.Commits)}
 	commits := found.Commits
 	if n := len(commits); n > 1 && found.Commit != nil && commits[0].ID != found.Commit.ID && commits[n-1].ID == found.Commit.ID {
-		commits = reversed(commits) // the newest is told apart
+		slices.Reverse(commits) // the newest is told apart
 	}
 	for _, one := range commits {
 		if len(c.Commits) >= most {
 			break
 		}
-		if !revisionPattern.MatchString(one.ID) {
+		if !wire.IsRevision(one.ID) {
 			continue
 		}
 		c.Commits = append(c.Commits, forge.Commit{
@@ -68,7 +65,7 @@ func (f *Forge) Compare(ctx context.Context, repo forge.Repository, address, fro
 func (f *Forge) MergeBase(ctx context.Context, repo forge.Repository, a, b string) (string, error) {
 	const doing = "find the merge base of two commits"
 	missing := func(why string) error { return &wire.Error{Doing: doing, Message: why, Kind: forge.ErrNotFound} }
-	if !revisionPattern.MatchString(a) || !revisionPattern.MatchString(b) {
+	if !wire.IsRevision(a) || !wire.IsRevision(b) {
 		return "", missing("one is not named by its hash")
 	}
 	found, response, err := f.api.Repositories.MergeBase(int(repo.ID), &gl.MergeBaseOptions{Ref: &[]string{a, b}}, with(ctx)...)
@@ -77,7 +74,7 @@ func (f *Forge) MergeBase(ctx context.Context, repo forge.Repository, a, b strin
 		return "", missing("GitLab knows of none")
 	case err != nil:
 		return "", f.about(repo, doing, err)
-	case !revisionPattern.MatchString(found.ID):
+	case !wire.IsRevision(found.ID):
 		return "", missing("GitLab knows of none")
 	}
 	return found.ID, nil
@@ -98,12 +95,4 @@ func (f *Forge) notThere(doing string, err error) error {
 func topOf(path string) string {
 	top, _, _ := strings.Cut(path, "/")
 	return top
-}
-
-func reversed[T any](list []T) []T {
-	out := make([]T, 0, len(list))
-	for i := len(list) - 1; i >= 0; i-- {
-		out = append(out, list[i])
-	}
-	return out
 }

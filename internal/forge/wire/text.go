@@ -3,8 +3,6 @@ package wire
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/netip"
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode"
@@ -72,23 +70,16 @@ func Title(text string, most int) string {
 	}, text)), most)
 }
 
-// Link lets only web addresses through, as they end up in pages.
-func Link(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return ""
-	}
-	return address
-}
+var (
+	commit   = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	revision = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+)
 
-// Loopback tells whether a host is this machine, so that what is sent there in clear text is heard by nobody else.
-func Loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
-}
+// IsCommit tells whether a text is a commit's full hash, SHA-1 or SHA-256.
+func IsCommit(text string) bool { return commit.MatchString(text) }
+
+// IsRevision tells whether a text is a commit's hash, whole or shortened. Other names of revisions move, and become part of a path.
+func IsRevision(text string) bool { return revision.MatchString(text) }
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9](-?[A-Za-z0-9._:/]){0,99}$`)
 

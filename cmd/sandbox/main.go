@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -39,7 +40,7 @@ const usage = `Try Boatlift on this machine, without any account.
 
   sandbox [-bot PATH] [-forge FORGE] [-once] [-dir FOLDER] [-record FILE]
   sandbox push HOST/REPOSITORY:TAG   push a small image to the sandbox's registry
-  sandbox bench [small]              measure the bot beside what a script would do (make bench)
+  sandbox bench [small] [PART...]    measure the bot beside what a script would do (make bench), or parts of that
 
 `
 
@@ -118,9 +119,15 @@ func (o *demoOptions) findBot() error {
 
 // measure runs the benchmark; bench.json and cost.svg go into the folder of -dir, by default the present one.
 func measure(ctx context.Context, args []string, o demoOptions) error {
-	small := len(args) == 1 && args[0] == "small"
-	if len(args) > 0 && !small {
-		return &usageError{"the benchmark is small or whole"}
+	parts := slices.Clone(args)
+	small := len(parts) > 0 && parts[0] == "small"
+	if small {
+		parts = parts[1:]
+	}
+	for _, part := range parts {
+		if !slices.Contains(bench.Parts(), part) {
+			return &usageError{"the benchmark has no part " + part + ", but " + strings.Join(bench.Parts(), ", ")}
+		}
 	}
 	if err := o.findBot(); err != nil {
 		return err
@@ -134,7 +141,7 @@ func measure(ctx context.Context, args []string, o demoOptions) error {
 		out = "."
 	}
 	return bench.Run(ctx, bench.Options{
-		Small: small, BotPath: o.bot, Kustomize: kustomize, Postgres: os.Getenv("BOATLIFT_BENCH_POSTGRES"), OutDir: out, Table: o.stdout, Progress: os.Stderr,
+		Small: small, Parts: parts, BotPath: o.bot, Kustomize: kustomize, Postgres: os.Getenv("BOATLIFT_BENCH_POSTGRES"), OutDir: out, Table: o.stdout, Progress: os.Stderr,
 	})
 }
 

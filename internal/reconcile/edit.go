@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"runtime/debug"
 	"slices"
+	"sync"
 
 	"github.com/boatlift/boatlift/internal/kustomize"
 	"github.com/boatlift/boatlift/internal/promotion"
@@ -133,6 +135,27 @@ func (t *turn) render(ctx context.Context, tree tree, e *edit) {
 		return
 	}
 	e.shown = result.Dirs
+}
+
+// renderAhead renders the first of some changes while the forge is waited for. What it returns waits for it.
+func (t *turn) renderAhead(ctx context.Context, works []*work) (wait func()) {
+	i := slices.IndexFunc(works, func(w *work) bool { return w.on != nil && !w.shown })
+	if i < 0 {
+		return func() {}
+	}
+	var rendering sync.WaitGroup
+	rendering.Go(func() {
+		w := works[i]
+		defer func() {
+			if p := recover(); p != nil {
+				t.log.Error("a fault in the program", "fault", p, "stack", string(debug.Stack()))
+				w.changes.notice = "The manifests could not be rendered."
+			}
+		}()
+		w.shown = true
+		t.render(ctx, w.on, &w.changes)
+	})
+	return rendering.Wait
 }
 
 // treeSource lets the renderer read a commit.

@@ -26,6 +26,7 @@ type work struct {
 	reopen  bool
 	changes edit
 	on      tree // what the changes were made on
+	shown   bool // the changes are rendered
 
 	replaced string // the head that was replaced by a push of this turn
 }
@@ -78,7 +79,7 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 		if w.kind() == opening && i > 0 && t.r.Now().Sub(t.now) > t.r.TurnLimit/2 {
 			return out, t.leaveForNext(ready[i:], out)
 		}
-		err := t.present(ctx, w)
+		err := t.presentWhileRendering(ctx, w, ready[i+1:])
 		if pace := paceOf(err); pace != nil {
 			if w.kind() == opening { // and so all behind it
 				return out, t.waitInLine(ctx, ready[i:], pace, out)
@@ -101,6 +102,15 @@ func (t *turn) open(ctx context.Context, d promotion.Decision) (outcome, error) 
 		}
 	}
 	return out, nil
+}
+
+// presentWhileRendering presents one, and renders the next meanwhile.
+func (t *turn) presentWhileRendering(ctx context.Context, w *work, next []*work) error {
+	if err := t.showChanges(ctx, w); err != nil {
+		return err
+	}
+	defer t.renderAhead(ctx, next[:min(1, len(next))])()
+	return t.present(ctx, w)
 }
 
 // learningFacts lets the registries be asked while branches are made and pushed. What it returns waits for the answers.
@@ -141,7 +151,10 @@ func (t *turn) pushThose(ctx context.Context, all []*work, out outcome) (ready [
 			there[w] = true
 		}
 	}
-	for i, result := range t.publish(ctx, updates, pushed) {
+	rendered := t.renderAhead(ctx, pushed)
+	results := t.publish(ctx, updates, pushed)
+	rendered()
+	for i, result := range results {
 		w := pushed[i]
 		if pace := paceOf(result.Err); pace != nil {
 			held = true

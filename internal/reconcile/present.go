@@ -12,12 +12,9 @@ import (
 	"github.com/boatlift/boatlift/internal/promotion"
 )
 
-// present opens the pull request of a pushed branch, or brings the one that is there up to date, and shows the gate on its head.
+// present opens the pull request of a pushed branch whose changes are rendered, or brings the one that is there up to date, and shows the gate on its head.
 func (t *turn) present(ctx context.Context, w *work) error {
 	env := w.pr.Release.Environment
-	if err := t.showChanges(ctx, w); err != nil {
-		return err
-	}
 	p, err := t.pageOf(ctx, w.pr)
 	if err != nil {
 		return err
@@ -92,7 +89,9 @@ func (t *turn) present(ctx context.Context, w *work) error {
 // request is rendered when its time has come, not in every turn before.
 func (t *turn) showChanges(ctx context.Context, w *work) (err error) {
 	switch {
+	case w.shown:
 	case w.on != nil:
+		w.shown = true
 		t.render(ctx, w.on, &w.changes)
 	case !w.reopen:
 		w.changes, err = t.changesAt(ctx, w.pr)

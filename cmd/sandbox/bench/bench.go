@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
 // Options say what is measured and where to.
 type Options struct {
 	Small     bool      // in two minutes, with repositories of 10 and 1,000 files
+	Parts     []string  // what is measured, of Parts(); empty: everything
 	BotPath   string    // the boatlift program
 	Kustomize string    // the kustomize program
 	Postgres  string    // the URL of an empty PostgreSQL database to measure with; empty: one of its own, where the machine has PostgreSQL
@@ -33,9 +35,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	say := func(format string, args ...any) {
 		fmt.Fprintf(o.Progress, "%6.1fs  %s\n", time.Since(begun).Seconds(), fmt.Sprintf(format, args...))
 	}
-	cells, err := measureGit(ctx, dir, o.Kustomize, gitPlanOf(o.Small), say)
-	if err != nil {
-		return fmt.Errorf("measure promotions: %w", err)
+	var cells []cell
+	if o.has(promotions) {
+		if cells, err = measureGit(ctx, dir, o.Kustomize, gitPlanOf(o.Small), say); err != nil {
+			return fmt.Errorf("measure promotions: %w", err)
+		}
 	}
 	r := results{figures: map[string]float64{}, cells: cells}
 	r.addGit()
@@ -49,8 +53,25 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := r.writeMarkdown(filepath.Join(o.OutDir, "bench.md")); err != nil {
 		return err
 	}
+	if len(cells) == 0 {
+		return nil
+	}
 	return drawCost(filepath.Join(o.OutDir, "cost.svg"), cells)
 }
+
+// The parts of the benchmark.
+const (
+	promotions = "promotions"
+	start      = "start"
+	ingest     = "ingest"
+	event      = "event"
+	bursts     = "burst"
+)
+
+// Parts are the names of what is measured, in the order in which it is.
+func Parts() []string { return []string{promotions, start, ingest, event, bursts} }
+
+func (o Options) has(part string) bool { return len(o.Parts) == 0 || slices.Contains(o.Parts, part) }
 
 // measureLive measures the bot's process.
 func measureLive(ctx context.Context, l *live) error {
@@ -58,31 +79,30 @@ func measureLive(ctx context.Context, l *live) error {
 	if l.o.Small {
 		apps = 50
 	}
-	l.say("start and idle memory")
-	if err := l.startAndIdle(ctx); err != nil {
-		return fmt.Errorf("measure a start: %w", err)
-	}
-	if err := l.ingest(ctx, "sqlite", "", senders); err != nil {
-		return fmt.Errorf("measure what SQLite takes in: %w", err)
-	}
-	if err := l.postgres(ctx, senders); err != nil {
-		return fmt.Errorf("measure what PostgreSQL takes in: %w", err)
-	}
-	l.say("from an event to its pull request")
-	if err := l.eventToPull(ctx); err != nil {
-		return fmt.Errorf("measure the way to a pull request: %w", err)
-	}
-	l.say("a burst of %d apps", apps)
-	if err := l.burst(ctx, apps, 0); err != nil {
-		return fmt.Errorf("measure a burst: %w", err)
-	}
-	if l.o.Small {
-		return nil
-	}
 	const limit = 2400 // writes a minute: GitHub's 80, thirty times faster, which is still below what the burst writes
-	l.say("the same, where the forge refuses more than %d writes a minute", limit)
-	if err := l.burst(ctx, apps, limit); err != nil {
-		return fmt.Errorf("measure a burst within limits: %w", err)
+	for _, step := range []struct {
+		part, say string
+		measure   func() error
+	}{
+		{start, "start and idle memory", func() error { return l.startAndIdle(ctx) }},
+		{ingest, "events that SQLite takes in", func() error { return l.ingest(ctx, "sqlite", "", senders) }},
+		{ingest, "events that PostgreSQL takes in", func() error { return l.postgres(ctx, senders) }},
+		{event, "from an event to its pull request", func() error { return l.eventToPull(ctx) }},
+		{bursts, fmt.Sprintf("a burst of %d apps", apps), func() error { return l.burst(ctx, apps, 0) }},
+		{bursts, fmt.Sprintf("a burst of %d apps where the forge refuses more than %d writes a minute", apps, limit), func() error {
+			if l.o.Small {
+				return nil // it takes a minute by itself
+			}
+			return l.burst(ctx, apps, limit)
+		}},
+	} {
+		if !l.o.has(step.part) {
+			continue
+		}
+		l.say("%s", step.say)
+		if err := step.measure(); err != nil {
+			return fmt.Errorf("measure %s: %w", step.say, err)
+		}
 	}
 	return nil
 }

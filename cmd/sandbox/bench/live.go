@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -212,7 +213,8 @@ func postEvent(ctx context.Context, client *http.Client, s *stage.Stage, number 
 	if err != nil {
 		return err
 	}
-	if err := answer.Body.Close(); err != nil {
+	_, err = io.Copy(io.Discard, answer.Body) // only then the connection is used again, as senders do
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
 		return err
 	}
 	if answer.StatusCode != http.StatusAccepted {
@@ -221,9 +223,10 @@ func postEvent(ctx context.Context, client *http.Client, s *stage.Stage, number 
 	return nil
 }
 
-// eventToPull measures how long it takes from an event to its open pull request, in repositories that the bot has read and of which it knows
-// what runs, with 30 ms per request at the forge; and how many requests of its API one pull request costs until it is open and shows its
-// gate, and until all that it brings with it is done, as the pull requests of both repositories name each other.
+// eventToPull measures how long it takes from an event, as it is stored, to its pull request, as the forge says that it is open, in
+// repositories that the bot has read and of which it knows what runs, with 30 ms per request at the forge; and how many requests of its API
+// one pull request costs until it is open and shows its gate, and until all that it brings with it is done, as the pull requests of both
+// repositories name each other.
 func (l *live) eventToPull(ctx context.Context) error {
 	const warm, runs = 2, 10
 	var requests requestCount
@@ -254,8 +257,8 @@ func (l *live) eventToPull(ctx context.Context) error {
 				return err
 			}
 			heardAt := j.find(storedByRegistry)[heard].Time
-			for _, e := range j.find(openedPull)[there:] {
-				took = append(took, float64(e.Time.Sub(heardAt).Microseconds())/1000)
+			for _, at := range requests.openedAt() {
+				took = append(took, float64(at.Sub(heardAt).Microseconds())/1000)
 			}
 			if err := s.Quiet(ctx); err != nil { // the gate is shown after the pull request is open
 				return err
@@ -275,13 +278,14 @@ type requestCount struct {
 	mu     sync.Mutex
 	toGate map[string]int  // up to the one that shows the gate
 	shown  map[string]bool // the repositories of which it came
+	opened []time.Time     // when the forge answered that a pull request is open
 	all    int
 }
 
 func (c *requestCount) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.toGate, c.shown, c.all = map[string]int{}, map[string]bool{}, 0
+	c.toGate, c.shown, c.opened, c.all = map[string]int{}, map[string]bool{}, nil, 0
 }
 
 func (c *requestCount) add(e hub.Exchange) {
@@ -295,6 +299,9 @@ func (c *requestCount) add(e hub.Exchange) {
 		if path, of := strings.CutPrefix(e.Path, "/api/v3/repos/"+repo+"/"); of && !c.shown[repo] {
 			c.toGate[repo]++
 			c.shown[repo] = e.Method == http.MethodPost && path == "check-runs"
+			if e.Method == http.MethodPost && path == "pulls" && e.Status == http.StatusCreated {
+				c.opened = append(c.opened, time.Now())
+			}
 		}
 	}
 }
@@ -306,6 +313,12 @@ func (c *requestCount) end() (toGate, all int) {
 		toGate += n
 	}
 	return toGate, c.all
+}
+
+func (c *requestCount) openedAt() []time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.opened)
 }
 
 func benchApp(i int) string { return fmt.Sprintf("bench/app-%03d", i) }

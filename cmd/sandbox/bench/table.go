@@ -28,7 +28,9 @@ func (r results) print(to io.Writer) {
 		fmt.Fprintf(w, "%s\t%s\t%.0f\t%.1f\t%.1f\t%.1f\t%.0f\t%.0f\t\n", c.Engine, said(c.Op), c.Median.MS, c.Ratio, c.ToClient/1000, c.ToServer/1000, c.Requests, c.Median.RSSMB)
 	}
 	_ = w.Flush()
-	fmt.Fprint(to, "\nA command that needs less memory than this program shows this program's.\n\n")
+	if len(r.cells) > 0 {
+		fmt.Fprint(to, "\nA command that needs less memory than this program shows this program's.\n\n")
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.figures)) {
 		fmt.Fprintf(to, "%-28s %.4g\n", name, r.figures[name])
 	}

@@ -64,6 +64,19 @@ type cursored struct {
 // route is one API call: what it needs and what it does.
 type route func(c *call) (status int, body any, err error)
 
+// about is a route about one thing, which is found and served under the hub's lock.
+func about[T any](find func(*call) (T, error), serve func(*call, T) (int, any, error)) route {
+	return func(c *call) (int, any, error) {
+		c.h.mu.Lock()
+		defer c.h.mu.Unlock()
+		found, err := find(c)
+		if err != nil {
+			return 0, nil, err
+		}
+		return serve(c, found)
+	}
+}
+
 func newGitHubFace(h *Hub) *githubFace {
 	f := &githubFace{h: h, mux: http.NewServeMux()}
 	f.appRoutes()

@@ -17,15 +17,9 @@ func (f *githubFace) appRoutes() {
 		return http.StatusOK, body, nil
 	})
 	f.add("GET /app/installations", "app", f.listInstallations)
-	f.add("GET /app/installations/{id}", "app", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		inst, err := c.installationLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	f.add("GET /app/installations/{id}", "app", about((*call).installationLocked, func(c *call, inst *installation) (int, any, error) {
 		return http.StatusOK, f.installation(inst), nil
-	})
+	}))
 	f.add("POST /app/installations/{id}/access_tokens", "app", f.createToken)
 	f.add("DELETE /installation/token", "any", func(c *call) (int, any, error) {
 		c.h.mu.Lock()
@@ -56,25 +50,13 @@ func (f *githubFace) appRoutes() {
 		return http.StatusOK, config, nil
 	})
 	f.add("GET /app/hook/deliveries", "app", f.listDeliveries)
-	f.add("GET /app/hook/deliveries/{id}", "app", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		d, err := c.deliveryLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	f.add("GET /app/hook/deliveries/{id}", "app", about((*call).deliveryLocked, func(c *call, d *delivery) (int, any, error) {
 		return http.StatusOK, f.fullDelivery(d), nil
-	})
-	f.add("POST /app/hook/deliveries/{id}/attempts", "app", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		d, err := c.deliveryLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	}))
+	f.add("POST /app/hook/deliveries/{id}/attempts", "app", about((*call).deliveryLocked, func(c *call, d *delivery) (int, any, error) {
 		c.h.redeliverLocked(d)
 		return http.StatusAccepted, obj{}, nil
-	})
+	}))
 	user := func(c *call, a *account) (int, any, error) {
 		if a == nil {
 			return 0, nil, missing()

@@ -8,15 +8,9 @@ import (
 func (f *githubFace) deploymentRoutes() {
 	f.add("GET /repos/{owner}/{repo}/deployments", "deployments:read", f.listDeployments)
 	f.add("POST /repos/{owner}/{repo}/deployments", "deployments:write", f.createDeployment)
-	f.add("GET /repos/{owner}/{repo}/deployments/{id}", "deployments:read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		d, err := c.deploymentLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	f.add("GET /repos/{owner}/{repo}/deployments/{id}", "deployments:read", about((*call).deploymentLocked, func(c *call, d *deployment) (int, any, error) {
 		return http.StatusOK, f.deployment(c.repo, d), nil
-	})
+	}))
 	f.add("GET /repos/{owner}/{repo}/deployments/{id}/statuses", "deployments:read", f.listDeploymentStatuses)
 	f.add("POST /repos/{owner}/{repo}/deployments/{id}/statuses", "deployments:write", f.createDeploymentStatus)
 }

@@ -29,26 +29,14 @@ func (f *githubFace) pullRoutes() {
 	f.add("POST /repos/{owner}/{repo}/pulls/{number}/reviews", "reviews:write", f.createReview)
 	f.add("PUT /repos/{owner}/{repo}/pulls/{number}/reviews/{review}/dismissals", "pull_requests:write", f.dismissReview)
 	f.add("POST /repos/{owner}/{repo}/pulls/{number}/requested_reviewers", "pull_requests:write", f.requestReviewers)
-	f.add("GET /repos/{owner}/{repo}/issues/{number}", "pull_requests:read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		p, err := c.pullLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	f.add("GET /repos/{owner}/{repo}/issues/{number}", "pull_requests:read", about((*call).pullLocked, func(c *call, p *pull) (int, any, error) {
 		body := f.issue(p)
 		body["closed_by"] = f.account(p.closedBy)
 		return http.StatusOK, body, nil
-	})
-	f.add("GET /repos/{owner}/{repo}/issues/{number}/labels", "pull_requests:read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		p, err := c.pullLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	}))
+	f.add("GET /repos/{owner}/{repo}/issues/{number}/labels", "pull_requests:read", about((*call).pullLocked, func(c *call, p *pull) (int, any, error) {
 		return http.StatusOK, listing{items: f.labels(p)}, nil
-	})
+	}))
 	f.add("POST /repos/{owner}/{repo}/issues/{number}/labels", "pull_requests:write", f.addLabels)
 	f.add("GET /repos/{owner}/{repo}/issues/{number}/comments", "pull_requests:read", f.listComments)
 	f.add("POST /repos/{owner}/{repo}/issues/{number}/comments", "pull_requests:write", f.createComment)

@@ -24,16 +24,9 @@ func (f *gitLabFace) deploymentRoutes() {
 		}
 		return http.StatusOK, listing{items: items}, nil
 	})
-	f.add("GET /projects/{id}/deployments/{deployment}", "read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		id, err := c.number("deployment")
-		d := c.repo.deployment(id)
-		if err != nil || d == nil {
-			return 0, nil, absent("Deployment")
-		}
+	f.add("GET /projects/{id}/deployments/{deployment}", "read", about((*call).gitLabDeploymentLocked, func(c *call, d *deployment) (int, any, error) {
 		return http.StatusOK, f.deployment(c.repo, d), nil
-	})
+	}))
 	f.add("POST /projects/{id}/deployments", "develop", f.createDeployment)
 	f.add("PUT /projects/{id}/deployments/{deployment}", "develop", func(c *call) (int, any, error) {
 		var in struct{ Status string }
@@ -42,10 +35,9 @@ func (f *gitLabFace) deploymentRoutes() {
 		}
 		c.h.mu.Lock()
 		defer c.h.mu.Unlock()
-		id, err := c.number("deployment")
-		d := c.repo.deployment(id)
-		if err != nil || d == nil {
-			return 0, nil, absent("Deployment")
+		d, err := c.gitLabDeploymentLocked()
+		if err != nil {
+			return 0, nil, err
 		}
 		return f.deployState(c, d, in.Status, http.StatusOK)
 	})
@@ -145,4 +137,14 @@ func (f *gitLabFace) deployState(c *call, d *deployment, state string, code int)
 		return 0, nil, err
 	}
 	return code, f.deployment(c.repo, d), nil
+}
+
+// gitLabDeploymentLocked is the deployment that a path names.
+func (c *call) gitLabDeploymentLocked() (*deployment, error) {
+	id, err := c.number("deployment")
+	d := c.repo.deployment(id)
+	if err != nil || d == nil {
+		return nil, absent("Deployment")
+	}
+	return d, nil
 }

@@ -81,13 +81,7 @@ func (f *gitLabFace) mergeRequestRoutes() {
 	})
 	f.add("GET "+one+"/changes", "read", f.requestChanges)
 	f.add("GET "+one+"/versions", "read", f.listVersions)
-	f.add("GET "+one+"/participants", "read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		p, err := c.mergeRequestLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	f.add("GET "+one+"/participants", "read", about((*call).mergeRequestLocked, func(c *call, p *pull) (int, any, error) {
 		people := append([]*account{p.author}, p.asked()...)
 		for _, said := range p.comments {
 			people = append(people, said.author)
@@ -99,7 +93,7 @@ func (f *gitLabFace) mergeRequestRoutes() {
 			}
 		}
 		return http.StatusOK, listing{items: items}, nil
-	})
+	}))
 	f.add("GET /projects/{id}/labels", "read", func(c *call) (int, any, error) {
 		c.h.mu.Lock()
 		defer c.h.mu.Unlock()

@@ -186,35 +186,17 @@ func (f *gitLabFace) pipelineRoutes() {
 		}
 		return http.StatusOK, listing{items: items}, nil
 	})
-	f.add("GET /projects/{id}/pipelines/{pipeline}", "read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		line, err := c.lineLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	f.add("GET /projects/{id}/pipelines/{pipeline}", "read", about((*call).lineLocked, func(c *call, line *pipelineLine) (int, any, error) {
 		return http.StatusOK, f.onePipeline(c.repo, line), nil
-	})
-	f.add("GET /projects/{id}/pipelines/{pipeline}/jobs", "read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		line, err := c.lineLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	}))
+	f.add("GET /projects/{id}/pipelines/{pipeline}/jobs", "read", about((*call).lineLocked, func(c *call, line *pipelineLine) (int, any, error) {
 		items := []any{}
 		for _, job := range line.jobs {
 			items = append(items, f.job(c.repo, line, job))
 		}
 		return http.StatusOK, listing{items: items}, nil
-	})
-	f.add("GET /projects/{id}/merge_requests/{number}/pipelines", "read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		p, err := c.mergeRequestLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	}))
+	f.add("GET /projects/{id}/merge_requests/{number}/pipelines", "read", about((*call).mergeRequestLocked, func(c *call, p *pull) (int, any, error) {
 		items := []any{}
 		for _, line := range slices.Backward(c.h.pipelinesLocked(c.repo)) {
 			if line.sha == p.headSHA {
@@ -222,7 +204,7 @@ func (f *gitLabFace) pipelineRoutes() {
 			}
 		}
 		return http.StatusOK, listing{items: items}, nil
-	})
+	}))
 	f.add("GET /projects/{id}/repository/commits/{sha}/statuses", "read", f.listStatuses)
 	f.add("POST /projects/{id}/statuses/{sha}", "develop", f.setStatus)
 }

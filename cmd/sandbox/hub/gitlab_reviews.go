@@ -10,15 +10,9 @@ import (
 
 func (f *gitLabFace) reviewRoutes() {
 	const one = "/projects/{id}/merge_requests/{number}"
-	f.add("GET "+one+"/approvals", "read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		p, err := c.mergeRequestLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	f.add("GET "+one+"/approvals", "read", about((*call).mergeRequestLocked, func(c *call, p *pull) (int, any, error) {
 		return http.StatusOK, f.approvals(c, p), nil
-	})
+	}))
 	f.add("GET "+one+"/approval_state", "read", func(c *call) (int, any, error) {
 		c.h.mu.Lock()
 		defer c.h.mu.Unlock()
@@ -41,13 +35,7 @@ func (f *gitLabFace) reviewRoutes() {
 		return http.StatusOK, obj{"approval_rules_overwritten": false, "rules": []any{rule}}, nil
 	})
 	f.add("POST "+one+"/approve", "read", f.approve)
-	f.add("POST "+one+"/unapprove", "read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		p, err := c.mergeRequestLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	f.add("POST "+one+"/unapprove", "read", about((*call).mergeRequestLocked, func(c *call, p *pull) (int, any, error) {
 		if !slices.Contains(approvers(p), c.by) {
 			return 0, nil, says(http.StatusNotFound, "404 Not found")
 		}
@@ -57,20 +45,14 @@ func (f *gitLabFace) reviewRoutes() {
 			}
 		}
 		return http.StatusCreated, nil, nil
-	})
-	f.add("GET "+one+"/reviewers", "read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		p, err := c.mergeRequestLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	}))
+	f.add("GET "+one+"/reviewers", "read", about((*call).mergeRequestLocked, func(c *call, p *pull) (int, any, error) {
 		items := []any{}
 		for _, a := range p.asked() {
 			items = append(items, obj{"user": f.user(a), "state": reviewerState(p, a), "created_at": gitLabTime(p.createdAt)})
 		}
 		return http.StatusOK, listing{items: items}, nil
-	})
+	}))
 }
 
 // reviewerState is how far a reviewer has got.
@@ -148,13 +130,7 @@ func (f *gitLabFace) approve(c *call) (int, any, error) {
 
 func (f *gitLabFace) noteRoutes() {
 	const all = "/projects/{id}/merge_requests/{number}/notes"
-	f.add("GET "+all, "read", func(c *call) (int, any, error) {
-		c.h.mu.Lock()
-		defer c.h.mu.Unlock()
-		p, err := c.mergeRequestLocked()
-		if err != nil {
-			return 0, nil, err
-		}
+	f.add("GET "+all, "read", about((*call).mergeRequestLocked, func(c *call, p *pull) (int, any, error) {
 		notes := gitLabNotes(p)
 		if c.r.URL.Query().Get("sort") != "asc" {
 			slices.Reverse(notes)
@@ -166,7 +142,7 @@ func (f *gitLabFace) noteRoutes() {
 			}
 		}
 		return http.StatusOK, listing{items: items}, nil
-	})
+	}))
 	f.add("POST "+all, "read", func(c *call) (int, any, error) {
 		var in struct{ Body string }
 		if err := c.read(&in); err != nil {

@@ -67,6 +67,7 @@ type Reconciler struct {
 	edits     edits
 
 	owner       string
+	start       time.Time // when Run began
 	teams       teams
 	assumptions assumptions
 
@@ -111,7 +112,7 @@ func New(o Options) (*Reconciler, error) {
 
 // Run works until the context ends, and returns when the last turn has. The owner names this process in leases.
 func (r *Reconciler) Run(ctx context.Context, owner string) error {
-	r.owner = owner
+	r.owner, r.start = owner, r.Now()
 	keys := make([]promotion.RepoKey, 0, len(r.Forges))
 	for name := range r.Forges {
 		keys = append(keys, store.DiscoverKey(name), store.SweepKey(name))
@@ -275,37 +276,6 @@ func (r *Reconciler) discover(ctx context.Context, name string) (store.Finish, e
 	}
 	r.Log.Info("looked for repositories", "forge", name, "found", len(repos), "new or changed", len(woken))
 	return store.Finish{WakeAt: r.Now().Add(min(longestBlind, max(r.Poll, time.Minute)))}, nil
-}
-
-// How often lost webhooks are looked for, and how far back. GitHub keeps them for three days.
-const (
-	sweepEvery = 5 * time.Minute
-	sweepBack  = time.Hour
-	sweepStart = 72 * time.Hour // by the first sweep of a process, as nobody may have listened before
-)
-
-// sweep asks a forge for the webhooks that did not arrive, such as those sent while no bot ran.
-func (r *Reconciler) sweep(ctx context.Context, name string) (store.Finish, error) {
-	f, ok := forge.As[forge.Redeliverer](r.Forges[name])
-	if !ok {
-		return store.Finish{}, nil
-	}
-	back := sweepBack
-	if _, done := r.swept.Load(name); !done {
-		back = sweepStart
-	}
-	n, err := f.Redeliver(ctx, r.Now().Add(-back))
-	if errors.Is(err, errors.ErrUnsupported) { // the poll finds out what was lost
-		return store.Finish{}, nil
-	}
-	if err != nil {
-		return store.Finish{}, fmt.Errorf("ask %s for lost webhooks: %w", name, err)
-	}
-	r.swept.Store(name, true)
-	if n > 0 {
-		r.Log.Info("asked for webhooks that had not arrived", "forge", name, "webhooks", n)
-	}
-	return store.Finish{WakeAt: r.Now().Add(sweepEvery)}, nil
 }
 
 // soughtFor is how long a repository that is not known is not looked for again: its events may go on although the bot is not let into it.

@@ -58,7 +58,7 @@ type Delivery struct {
 func (h *Hub) SetWebhook(url, secret string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.webhook, h.health = webhookTarget{URL: url, Secret: secret}, hookHealth{}
+	h.webhook, h.health = webhookTarget{URL: url, Secret: secret}, hookHealth{pause: h.health.pause}
 	h.emitLocked(event{kind: pingEvent, actor: h.bot})
 }
 

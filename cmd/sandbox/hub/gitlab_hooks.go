@@ -22,19 +22,20 @@ const signingPrefix = "whsec_"
 
 // hookHealth is how deliveries to the webhook went lately; guarded by Hub.mu.
 type hookHealth struct {
-	failures int // in a row
+	pause    time.Duration // the first
+	failures int           // in a row
 	until    time.Time
 }
 
 // wentLocked counts how a delivery went.
 func (w *hookHealth) wentLocked(ok bool, now time.Time) {
 	if ok {
-		*w = hookHealth{}
+		*w = hookHealth{pause: w.pause}
 		return
 	}
 	w.failures++
 	if w.failures >= failuresUntilPause {
-		w.until = now.Add(min(time.Minute<<min(w.failures-failuresUntilPause, 20), longestPause))
+		w.until = now.Add(min(w.pause<<min(w.failures-failuresUntilPause, 20), longestPause))
 	}
 }
 

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -42,6 +43,7 @@ type Options struct {
 	Excess        []string         // permissions to write that it was given, and does not need
 	Organization  bool             // webhooks are the organisation's own, of every repository; what comes in does so by personal tokens
 	GitLab        Tier             // it is a GitLab of this tier, with the webhooks of a group; empty: a GitHub
+	HookPause     time.Duration    // how long a GitLab's webhook that failed four times in a row is switched off at first; a minute by default
 	Pipeline      Pipeline         // what a merge to the default branch sets off; Render by default
 
 	// OnExchange is told of every call of the API with its answer, OnWebhook of every event that the app hears of; both may be nil.
@@ -117,6 +119,7 @@ func Start(opts Options) (*Hub, error) {
 		personal:      map[string]*personalToken{},
 		revoked:       map[string]bool{},
 		limits:        map[string]*quota{},
+		health:        hookHealth{pause: cmp.Or(opts.HookPause, time.Minute)},
 		webhook:       webhookTarget{URL: opts.WebhookURL, Secret: opts.WebhookSecret},
 		lastID:        1000,
 	}

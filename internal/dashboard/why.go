@@ -75,7 +75,7 @@ func (a *API) Why(ctx context.Context, about string) (Explanation, error) {
 		if !ok {
 			return e, &Problem{Message: "no repository is called " + m[1], Fix: "boatlift status lists those that are known", Status: http.StatusNotFound}
 		}
-		return e, a.whyPull(ctx, &e, repo, m[2])
+		return e, a.whyPull(ctx, &e, repo, about, m[2])
 	case number.MatchString(about), deliveryID.MatchString(about):
 		return e, a.whyDelivery(ctx, &e, about)
 	}
@@ -97,10 +97,11 @@ func (a *API) whyAddress(ctx context.Context, e *Explanation, address string) er
 	if m == nil {
 		return &Problem{Message: address + " is no pull request", Fix: whatToName, Status: http.StatusBadRequest}
 	}
-	return a.whyPull(ctx, e, repo, m[1])
+	return a.whyPull(ctx, e, repo, address, m[1])
 }
 
-func (a *API) whyPull(ctx context.Context, e *Explanation, repo store.Repo, digits string) error {
+// whyPull explains the pull request that a person called so; its sign and its address differ from forge to forge.
+func (a *API) whyPull(ctx context.Context, e *Explanation, repo store.Repo, called, digits string) error {
 	n, err := strconv.Atoi(digits)
 	if err != nil || n == 0 {
 		return &Problem{Message: repo.FullName + " has no pull request " + digits, Fix: whatToName, Status: http.StatusBadRequest}
@@ -114,7 +115,7 @@ func (a *API) whyPull(ctx context.Context, e *Explanation, repo store.Repo, digi
 		return err
 	}
 	if len(found) == 0 {
-		e.say(time.Time{}, "", fmt.Sprintf("%s#%d is not a pull request of Boatlift's", repo.FullName, n), "its gate is green unless it changes an image of an environment")
+		e.say(time.Time{}, "", called+" is not a pull request of Boatlift's", "its gate is green unless it changes an image of an environment")
 		switch {
 		case len(memory.Checks[n]) > 0:
 			e.say(time.Time{}, "", "the gate was shown on it", "the check on the pull request has the sentence of every policy")

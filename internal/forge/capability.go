@@ -18,5 +18,16 @@ const (
 	DraftGate Capability = "draft gate"
 )
 
+// PullSigner is a forge whose people do not write a pull request as #7.
+type PullSigner interface{ PullSign() string }
+
+// PullSign is what people at a forge write before the number of a pull request.
+func PullSign(f Forge) string {
+	if s, ok := As[PullSigner](f); ok {
+		return s.PullSign()
+	}
+	return "#"
+}
+
 // Capable tells what it can do.
 type Capable interface{ Can(c Capability) bool }

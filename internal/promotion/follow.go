@@ -1,6 +1,7 @@
 package promotion
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -129,7 +130,7 @@ func (p *planner) closed(env Environment, pr *Promotion, pull Pull) {
 		return
 	}
 	images := imagesOf(pr.Release)
-	reason := fmt.Sprintf("%s closed %s twice without being a person who may reject it", by.Login, pullName(pr))
+	reason := fmt.Sprintf("%s closed %s twice without being a person who may reject it", by.Login, p.pullName(pr))
 	pr.State, pr.Reason, pr.EndedAt, pr.ToDelete = Stale, reason, p.w.Now, true
 	p.record(pr, by.Login, reason)
 	p.hold(Hold{Environment: pr.Release.Environment, Images: images, Reason: reason, Actor: "boatlift", At: p.w.Now})
@@ -137,7 +138,7 @@ func (p *planner) closed(env Environment, pr *Promotion, pull Pull) {
 
 func (p *planner) reject(pr *Promotion, by Person) {
 	pr.State, pr.EndedAt = Rejected, p.w.Now
-	pr.Reason = fmt.Sprintf("%s closed %s without merging it", orSomebody(by.Login), pullName(pr))
+	pr.Reason = fmt.Sprintf("%s closed %s without merging it", orSomebody(by.Login), p.pullName(pr))
 	pr.ToDelete = !pr.Modified
 	var rejections []Rejection
 	for _, c := range pr.Release.Changes {
@@ -154,11 +155,11 @@ func (p *planner) hold(h Hold) {
 	p.do(AddHold{Hold: h})
 }
 
-func pullName(pr *Promotion) string {
+func (p *planner) pullName(pr *Promotion) string {
 	if pr.PullRequest == 0 {
 		return "its pull request"
 	}
-	return fmt.Sprintf("#%d", pr.PullRequest)
+	return fmt.Sprintf("%s%d", cmp.Or(p.w.PullSign, "#"), pr.PullRequest)
 }
 
 func imagesOf(r Release) []image.Name {

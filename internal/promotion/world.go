@@ -13,6 +13,7 @@ type World struct {
 	Repo     RepoKey
 	FullName string
 	Base     string // head commit of the default branch
+	PullSign string // what people at the forge write before the number of a pull request; empty: #
 	Config   Config
 	ReadOnly string // why nothing may be written to the repository just now; empty if it may
 	Paused   string // why nothing new is opened or merged just now, although the gate is still shown; empty if it is

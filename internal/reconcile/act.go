@@ -204,7 +204,7 @@ func (t *turn) close(ctx context.Context, a promotion.Close) error {
 	if pr.ToClose && pr.PullRequest != 0 {
 		now, err := t.forge.PullRequest(ctx, t.repo, pr.PullRequest)
 		if err != nil && !errors.Is(err, forge.ErrNotFound) {
-			return fmt.Errorf("read #%d before closing it: %w", pr.PullRequest, err)
+			return fmt.Errorf("read %s before closing it: %w", t.named(pr.PullRequest), err)
 		}
 		if now.State == forge.Merged {
 			t.wakeLater(0) // somebody merged it meanwhile; the next turn follows that
@@ -213,7 +213,7 @@ func (t *turn) close(ctx context.Context, a promotion.Close) error {
 		if now.State == forge.Open && now.HeadSHA != pr.Head && pr.Head != "" {
 			foreign, err := t.foreign(ctx, &pr, now.HeadSHA)
 			if err != nil {
-				return fmt.Errorf("look at the head of #%d before closing it: %w", pr.PullRequest, err)
+				return fmt.Errorf("look at the head of %s before closing it: %w", t.named(pr.PullRequest), err)
 			}
 			if foreign { // somebody pushed to it since this turn began
 				pr.Modified, pr.ToClose, pr.ToDelete = true, false, false
@@ -223,11 +223,11 @@ func (t *turn) close(ctx context.Context, a promotion.Close) error {
 		}
 		if now.State == forge.Open {
 			if err := t.forge.Comment(ctx, t.repo, pr.PullRequest, "end-"+pr.ID, endComment(pr, a.By)); err != nil {
-				return fmt.Errorf("comment on #%d: %w", pr.PullRequest, err)
+				return fmt.Errorf("comment on %s: %w", t.named(pr.PullRequest), err)
 			}
 			closed := forge.Closed
 			if _, err := t.forge.EditPullRequest(ctx, t.repo, pr.PullRequest, forge.Edit{State: &closed}); err != nil {
-				return fmt.Errorf("close #%d: %w", pr.PullRequest, err)
+				return fmt.Errorf("close %s: %w", t.named(pr.PullRequest), err)
 			}
 		}
 	}
@@ -315,7 +315,7 @@ func (t *turn) tell(ctx context.Context, pr promotion.Promotion, key, comment st
 	}
 	err := t.forge.Comment(ctx, t.repo, pr.PullRequest, key, comment)
 	if err != nil && (endsTurn(err) || paceOf(err) != nil || t.claim.Attempts < commentTries && !permanent(err)) {
-		return fmt.Errorf("comment on #%d: %w", pr.PullRequest, err)
+		return fmt.Errorf("comment on %s: %w", t.named(pr.PullRequest), err)
 	}
 	if err != nil {
 		t.log.Warn("comment on a pull request", "pull request", pr.PullRequest, "error", err)
@@ -362,7 +362,7 @@ func (t *turn) showGate(ctx context.Context, head string, pr promotion.Promotion
 	check.New = isNew
 	check.DetailsURL = pr.URL // where the check has room for one line only, the rest stands there
 	if err := t.forge.SetCheck(ctx, t.repo, check); err != nil {
-		return fmt.Errorf("show the gate on #%d: %w", pr.PullRequest, err)
+		return fmt.Errorf("show the gate on %s: %w", t.named(pr.PullRequest), err)
 	}
 	return nil
 }

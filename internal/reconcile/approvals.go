@@ -169,7 +169,7 @@ func (t *turn) askReviewers(ctx context.Context, a promotion.AskReviewers) error
 	pr := a.Promotion
 	err := t.forge.RequestReviewers(ctx, t.repo, pr.PullRequest, a.Reviewers.Users, a.Reviewers.Teams)
 	if err != nil && (endsTurn(err) || !permanent(err) && !errors.Is(err, forge.ErrForbidden)) {
-		return fmt.Errorf("ask for reviews of #%d: %w", pr.PullRequest, err)
+		return fmt.Errorf("ask for reviews of %s: %w", t.named(pr.PullRequest), err)
 	}
 	if err != nil {
 		t.log.Warn("ask for reviews", "pull request", pr.PullRequest, "error", err)

@@ -31,7 +31,7 @@ func (t *turn) merge(ctx context.Context, a promotion.Merge) (merged bool, err e
 		return true, t.save(ctx, pr, "", "queued", nil)
 	}
 	if err != nil {
-		return false, fmt.Errorf("merge #%d: %w", a.Promotion.PullRequest, err)
+		return false, fmt.Errorf("merge %s: %w", t.named(a.Promotion.PullRequest), err)
 	}
 	t.log.Info("merged", "pull request", a.Promotion.PullRequest, "promotion", a.Promotion.ID)
 	return true, nil
@@ -43,7 +43,7 @@ func (t *turn) stillStands(ctx context.Context, a promotion.Merge) (bool, error)
 	pr := a.Promotion
 	holds, err := t.r.Store.Holds(ctx, store.HoldFilter{Repo: t.claim.Repo})
 	if err != nil {
-		return false, fmt.Errorf("look for holds before merging #%d: %w", pr.PullRequest, err)
+		return false, fmt.Errorf("look for holds before merging %s: %w", t.named(pr.PullRequest), err)
 	}
 	stands := !slices.ContainsFunc(holds, func(h store.RepoHold) bool {
 		return slices.ContainsFunc(pr.Release.Changes, func(c promotion.Change) bool { return h.Covers(pr.Release.Environment, c.Image) })
@@ -51,7 +51,7 @@ func (t *turn) stillStands(ctx context.Context, a promotion.Merge) (bool, error)
 	if stands && t.asksForApprovals(pr.Release.Environment) {
 		now, err := t.decisions(ctx, review{number: pr.PullRequest, head: a.Head, author: t.openPulls[pr.PullRequest].Author})
 		if err != nil {
-			return false, fmt.Errorf("look at #%d before merging it: %w", pr.PullRequest, err)
+			return false, fmt.Errorf("look at %s before merging it: %w", t.named(pr.PullRequest), err)
 		}
 		stands = slices.EqualFunc(t.world.Pulls[pr.PullRequest].Approvals, now, func(was, is gate.Approval) bool {
 			return was.User == is.User && was.Approved == is.Approved && was.OnHead == is.OnHead && was.CanWrite == is.CanWrite && was.At.Equal(is.At)

@@ -218,7 +218,7 @@ func (t *turn) openFailed(ctx context.Context, w *work, err error, out outcome) 
 // holdClosed ends a promotion that was closed by a machine and that the forge does not let be opened again. Its images are held, as opening
 // another pull request would only have that closed too.
 func (t *turn) holdClosed(ctx context.Context, pr promotion.Promotion, cause error) error {
-	reason := fmt.Sprintf("#%d was closed by a machine, or by somebody who may not reject a release, and cannot be reopened: %s", pr.PullRequest, firstLine(cause.Error()))
+	reason := fmt.Sprintf("%s was closed by a machine, or by somebody who may not reject a release, and cannot be reopened: %s", t.named(pr.PullRequest), firstLine(cause.Error()))
 	pr.State, pr.Reason, pr.EndedAt, pr.ToDelete = promotion.Stale, reason, t.now, true
 	hold := promotion.Hold{Environment: pr.Release.Environment, Images: imagesOf(pr.Release), Reason: reason, Actor: "boatlift", At: t.now}
 	return t.save(ctx, pr, "", string(pr.State), func(tx *store.Tx) {

@@ -38,7 +38,7 @@ func (t *turn) observeOthers(ctx context.Context) error {
 		case err == nil:
 			t.world.Others = append(t.world.Others, o)
 		case endsTurn(err):
-			return fmt.Errorf("look at pull request #%d of %s: %w", o.Number, t.repo.FullName, err)
+			return fmt.Errorf("look at pull request %s of %s: %w", t.named(o.Number), t.repo.FullName, err)
 		default:
 			t.log.Warn("look at somebody's pull request", "pull request", o.Number, "error", err)
 			t.wakeLater(lookAgain)
@@ -278,7 +278,7 @@ func (t *turn) showOther(ctx context.Context, a promotion.ShowOther) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("show the gate on #%d: %w", a.Number, err)
+		return fmt.Errorf("show the gate on %s: %w", t.named(a.Number), err)
 	}
 	return t.r.Store.Update(ctx, t.claim, func(tx *store.Tx) error {
 		tx.SaveCheck(t.claim.Repo, a.Number, a.Head, t.shownNow(a.Number, a.Shown))

@@ -126,7 +126,7 @@ func (t *turn) keepPage(ctx context.Context, pr promotion.Promotion) error {
 	_, err = t.forge.EditPullRequest(ctx, t.repo, pr.PullRequest, forge.Edit{Title: &title, Body: &body})
 	switch {
 	case err != nil && !permanent(err) && !errors.Is(err, forge.ErrNotFound):
-		return fmt.Errorf("edit the body of #%d: %w", pr.PullRequest, err)
+		return fmt.Errorf("edit the body of %s: %w", t.named(pr.PullRequest), err)
 	case err != nil: // trying again does not help; the next change may
 		t.log.Warn("the forge does not let the body of a pull request be edited", "pull request", pr.PullRequest, "error", err)
 	}
@@ -147,7 +147,7 @@ func (t *turn) changesAt(ctx context.Context, pr promotion.Promotion) (edit, err
 			lists, err = t.list(ctx, on)
 		}
 		if err != nil && !permanent(err) {
-			return edit{}, fmt.Errorf("read the base of #%d: %w", pr.PullRequest, err)
+			return edit{}, fmt.Errorf("read the base of %s: %w", t.named(pr.PullRequest), err)
 		}
 		if err != nil {
 			return edit{notice: "What changes cannot be shown any more: " + firstLine(err.Error())}, nil

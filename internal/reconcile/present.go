@@ -33,18 +33,18 @@ func (t *turn) present(ctx context.Context, w *work) error {
 	case w.reopen:
 		open := forge.Open
 		if _, err := t.forge.EditPullRequest(ctx, t.repo, w.pr.PullRequest, forge.Edit{State: &open}); err != nil {
-			return fmt.Errorf("reopen #%d: %w", w.pr.PullRequest, err)
+			return fmt.Errorf("reopen %s: %w", t.named(w.pr.PullRequest), err)
 		}
 		if err := t.forge.Comment(ctx, t.repo, w.pr.PullRequest, "reopened-"+w.pr.ID, reopenComment); err != nil {
-			return fmt.Errorf("comment on #%d: %w", w.pr.PullRequest, err)
+			return fmt.Errorf("comment on %s: %w", t.named(w.pr.PullRequest), err)
 		}
 	case w.rebuild != "":
 		if _, err := t.forge.EditPullRequest(ctx, t.repo, w.pr.PullRequest, forge.Edit{Title: &title, Body: &body}); err != nil {
-			return fmt.Errorf("bring #%d up to date: %w", w.pr.PullRequest, err)
+			return fmt.Errorf("bring %s up to date: %w", t.named(w.pr.PullRequest), err)
 		}
 		w.pr.Page, w.pr.History = sum, p.pr.History
 		if err := t.forge.Comment(ctx, t.repo, w.pr.PullRequest, rebuiltKey(w.pr.Head), rebuildComment(w.rebuild)); err != nil {
-			return fmt.Errorf("comment on #%d: %w", w.pr.PullRequest, err)
+			return fmt.Errorf("comment on %s: %w", t.named(w.pr.PullRequest), err)
 		}
 	default:
 		pull, found, err := t.openOrFind(ctx, w.pr, forge.NewPullRequest{
@@ -103,7 +103,7 @@ func (t *turn) showChanges(ctx context.Context, w *work) (err error) {
 func (t *turn) openOrFind(ctx context.Context, of promotion.Promotion, pr forge.NewPullRequest) (pull forge.PullRequest, found bool, err error) {
 	for n, f := range t.openPulls { // not asked of the forge again and again, for as long as people keep it open
 		if f.HeadBranch == of.Branch && !f.HeadFork && f.BaseBranch == pr.Base && t.ofAnother(of, n) {
-			return pull, false, stillOpen(n)
+			return pull, false, t.stillOpen(n)
 		}
 	}
 	pull, err = t.forge.CreatePullRequest(ctx, t.repo, pr)
@@ -129,7 +129,7 @@ func (t *turn) openOrFind(ctx context.Context, of promotion.Promotion, pr forge.
 			continue
 		}
 		if t.ofAnother(of, f.Number) {
-			return pull, false, stillOpen(f.Number)
+			return pull, false, t.stillOpen(f.Number)
 		}
 		return f, true, nil
 	}
@@ -141,8 +141,8 @@ func (t *turn) ofAnother(of promotion.Promotion, number int) bool {
 	return slices.ContainsFunc(t.world.Promotions, func(o promotion.Promotion) bool { return o.ID != of.ID && o.PullRequest == number })
 }
 
-func stillOpen(number int) error {
-	return fmt.Errorf("#%d, of an earlier promotion of the same images, is still open", number)
+func (t *turn) stillOpen(number int) error {
+	return fmt.Errorf("%s, of an earlier promotion of the same images, is still open", t.named(number))
 }
 
 // rebuiltKey tells the comments on heads that took the place of others apart.

@@ -54,10 +54,10 @@ func (t *turn) observePulls(ctx context.Context) error {
 		ours[pr.PullRequest] = true
 		pull, err := t.observePull(ctx, pr, listed, isOpen)
 		if errors.Is(err, forge.ErrNotFound) {
-			return fmt.Errorf("read pull request #%d of %s, which the forge does not know: %w", pr.PullRequest, t.repo.FullName, err)
+			return fmt.Errorf("read pull request %s of %s, which the forge does not know: %w", t.named(pr.PullRequest), t.repo.FullName, err)
 		}
 		if err != nil {
-			return fmt.Errorf("read pull request #%d of %s: %w", pr.PullRequest, t.repo.FullName, err)
+			return fmt.Errorf("read pull request %s of %s: %w", t.named(pr.PullRequest), t.repo.FullName, err)
 		}
 		t.world.Pulls[pr.PullRequest] = pull
 		if pull.Foreign { // it may change anything by now

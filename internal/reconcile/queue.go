@@ -71,7 +71,7 @@ func (t *turn) observeQueue(ctx context.Context) (matters bool, err error) {
 func (t *turn) observeDeparture(ctx context.Context, number int) error {
 	left, err := t.forge.LeftQueue(ctx, t.repo, number)
 	if err != nil && endsTurn(err) {
-		return fmt.Errorf("ask why #%d left the merge queue: %w", number, err)
+		return fmt.Errorf("ask why %s left the merge queue: %w", t.named(number), err)
 	}
 	if err != nil {
 		t.log.Warn("ask why a pull request left the merge queue", "pull request", number, "error", err)
@@ -109,7 +109,7 @@ func (t *turn) showGroup(ctx context.Context, a promotion.ShowGroup) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("show the gate on the merge queue's commit for #%d: %w", a.Number, err)
+		return fmt.Errorf("show the gate on the merge queue's commit for %s: %w", t.named(a.Number), err)
 	}
 	return t.r.Store.Update(ctx, t.claim, func(tx *store.Tx) error {
 		tx.SaveCheck(t.claim.Repo, a.Number, a.Head, a.Shown+shownBy+t.configurationSum())

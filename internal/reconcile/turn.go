@@ -211,7 +211,7 @@ func (t *turn) observeBase(ctx context.Context) error {
 	}
 	t.world = promotion.World{
 		ReadOnly: t.rec.StateReason, Now: t.now, Repo: t.claim.Repo, FullName: t.repo.FullName, Base: string(t.base), Previous: t.mem.Listings, FirstSeen: map[promotion.Listed]time.Time{},
-		Promotions: slices.Clone(t.mem.Promotions), Rejections: t.mem.Rejections, Holds: t.mem.Holds, Require: t.r.Require,
+		PullSign: forge.PullSign(t.forge), Promotions: slices.Clone(t.mem.Promotions), Rejections: t.mem.Rejections, Holds: t.mem.Holds, Require: t.r.Require,
 		Judge: func(f gate.Facts, uses []gate.Use) gate.Verdict { return t.r.Judge.Judge(ctx, f, uses) },
 	}
 	if t.mem.Repo.BaselineAt.IsZero() {
@@ -330,6 +330,9 @@ func (t *turn) linkedPromotions() []promotion.Promotion {
 	}
 	return linked
 }
+
+// named is how people at the forge write a pull request.
+func (t *turn) named(number int) string { return fmt.Sprintf("%s%d", forge.PullSign(t.forge), number) }
 
 func (t *turn) wakeLater(after time.Duration) { t.wakes = append(t.wakes, t.now.Add(after)) }
 

@@ -205,6 +205,9 @@ func (f *Forge) Close() {
 // are not asked for.
 func (f *Forge) Can(c forge.Capability) bool { return c == forge.DraftGate }
 
+// PullSign implements forge.PullSigner: a merge request is !7, and #7 an issue.
+func (f *Forge) PullSign() string { return "!" }
+
 var loginPattern = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}$`)
 
 // Self implements forge.Repositories. The answer is kept for an hour.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,9 @@ type play struct {
 	env   *testscript.Env
 	stage *stage.Stage
 	dir   string
-	tier  hub.Tier // of the GitLab that the forge is; empty: a GitHub
+	tier  hub.Tier            // of the GitLab that the forge is; empty: a GitHub
+	teams map[string][]string // their members
+	wrote []string            // people who reviewed anything
 }
 
 type playKey struct{}
@@ -43,7 +46,7 @@ type command func(p *play, ctx context.Context, ts *testscript.TestScript, args 
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]command{
-		"stage":     (*play).start,     // stage start [mute] [token] [prefix=PATH] [bot=FILE] [acceptance=FILE] [production=FILE] [file=FILE…]: sets BOATLIFT_DATA, BOT, BOT_URL, HUB, REGISTRY
+		"stage":     (*play).start,     // stage start [mute] [token] [prefix=PATH] [bot=FILE] [acceptance=FILE] [production=FILE] [file=FILE…]: sets BOATLIFT_DATA, BOT, BOT_URL, HUB, REGISTRY, and FORGE, SIGN, PULLS, RUNS, AUTHOR: how this forge writes things
 		"push":      (*play).push,      // push [platforms=OS/ARCH,…] TAG [REPOSITORY…]: push images, by default all
 		"digest":    (*play).digest,    // digest REPOSITORY TAG: what the registry has there, as $DIGEST
 		"polled":    (*play).polled,    // polled EVERY [and heard]: the bot asks the registry, and hears webhooks no more unless it is said
@@ -58,19 +61,21 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"person":    (*play).person,    // person ENV NAME…: people who may write
 		"team":      (*play).team,      // team NAME PERSON…: of acme
 		"queue":     (*play).queue,     // queue ENV: what is merged goes through a merge queue from now on
-		"asked":     (*play).asked,     // asked ENV TAG WHO…: exactly these are asked for a review, sorted
+		"asked":     (*play).asked,     // asked ENV TAG WHO…: exactly these are asked for a review, sorted; at a GitLab members of teams, who have not reviewed yet, and without Premium one
 		"close":     (*play).close,     // close ENV TAG
 		"reopen":    (*play).reopen,    // reopen ENV TAG
-		"gate":      (*play).gate,      // gate ENV TAG CONCLUSION: wait; what the gate shows is on stdout
+		"gate":      (*play).gate,      // gate ENV TAG CONCLUSION [PATTERN…]: wait until it shows all of this; what it shows is on stdout
 		"check":     (*play).check,     // check ENV NAME CONCLUSION: of the default branch's head; what it shows is on stdout
 		"comment":   (*play).comment,   // comment ENV TAG PATTERN: the comments of the pull request are on stdout
 		"commit":    (*play).commit,    // commit ENV PATH FILE: as alice, to the default branch; ${REGISTRY} is filled in
 		"show":      (*play).show,      // show ENV PATH [COMMIT]: a file of the repository on stdout
 		"author":    (*play).author,    // author ENV TAG: who made the head of the newest pull request, on stdout
 		"await":     (*play).await,     // await status PATTERN | why ABOUT PATTERN | runs ENV TAG | ended ENV TAG
+		"later":     (*play).later,     // until what happens next is later by the clocks of forges, which keep whole seconds
 		"quiet":     (*play).quiet,     // until nothing is under way
 		"crash":     (*play).crash,     // kill -9
 		"restart":   (*play).restart,   // stop the bot if it runs, and start it at the same address
+		"forged":    (*play).forged,    // forged BODY: what the forge would send, without a proof and with wrong ones; each is refused
 		"http":      (*play).http,      // http METHOD PATH STATUS [body=FILE] [size=BYTES] [HEADER=VALUE…]: the answer is on stdout
 		"exits":     (*play).exits,     // exits CODE PROGRAM ARG…
 		"json":      (*play).json,      // json FILE [KEY…]: it is JSON, and an object with the keys
@@ -80,7 +85,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"report":    (*play).report,    // report ENV NAME STATE [APP]: of the default branch's head; as alice a status, or as an App a check
 		"rollouts":  (*play).rollouts,  // rollouts ENV fail|hang|release: the next one, or all
 		"rerun":     (*play).rerun,     // rerun ENV: somebody runs the newest run of a workflow again, which succeeds
-		"redeliver": (*play).redeliver, // redeliver EVENT STATUS: the forge sends its last webhook of the kind once more
+		"redeliver": (*play).redeliver, // redeliver EVENT STATUS (of GitHub's names): the forge sends its last webhook of the kind once more
 	} {
 		all[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			p := ts.Value(playKey{}).(*play)
@@ -133,7 +138,7 @@ func (p *play) start(ctx context.Context, ts *testscript.TestScript, args []stri
 	if err != nil {
 		return err
 	}
-	o := stage.Options{Dir: p.dir, BotPath: path, Config: map[string]string{}, GitLab: p.tier}
+	o := stage.Options{Dir: p.dir, BotPath: path, Config: map[string]string{}, GitLab: p.tier, Hub: func(o *hub.Options) { o.HookPause = time.Second }}
 	for _, a := range args[1:] {
 		what, file, _ := strings.Cut(a, "=")
 		switch what {
@@ -168,7 +173,19 @@ func (p *play) start(ctx context.Context, ts *testscript.TestScript, args []stri
 	ts.Setenv("BOT_URL", p.stage.Bot.URL())
 	ts.Setenv("HUB", p.stage.Hub.URL())
 	ts.Setenv("REGISTRY", p.stage.Registry.Host())
+	for name, value := range p.words() {
+		ts.Setenv(name, value)
+	}
 	return nil
+}
+
+// words are how people at the forge write things: its endpoint, the sign of a pull request, the paths of pull requests and of runs, and
+// who makes commits, as a pattern.
+func (p *play) words() map[string]string {
+	if p.tier == "" {
+		return map[string]string{"FORGE": "github", "SIGN": "#", "PULLS": "pull", "RUNS": "actions/runs", "AUTHOR": `boatlift\[bot\] <[0-9]+\+boatlift\[bot\]`}
+	}
+	return map[string]string{"FORGE": "gitlab", "SIGN": "!", "PULLS": "-/merge_requests", "RUNS": "-/pipelines", "AUTHOR": stage.Machine + " <[0-9]+-" + stage.Machine}
 }
 
 func (p *play) push(ctx context.Context, _ *testscript.TestScript, args []string) error {
@@ -321,19 +338,28 @@ func (p *play) reopen(ctx context.Context, _ *testscript.TestScript, args []stri
 }
 
 func (p *play) gate(ctx context.Context, ts *testscript.TestScript, args []string) error {
-	if len(args) != 3 {
+	if len(args) < 3 {
 		return errUsage
 	}
-	conclusion := args[2]
-	if conclusion == "waits" {
-		conclusion = ""
+	var patterns []*regexp.Regexp
+	for _, text := range args[3:] {
+		pattern, err := regexp.Compile(text)
+		if err != nil {
+			return err
+		}
+		patterns = append(patterns, pattern)
 	}
-	_, gate, err := p.stage.AwaitGate(ctx, on(args[0]), args[1], conclusion)
+	text := ""
+	err := stage.Await(ctx, patience, fmt.Sprintf("the gate of %s in %s to show %v", args[1], args[0], args[2:]), func() (bool, error) {
+		pull, gate, err := p.stage.AwaitGate(ctx, on(args[0]), args[1], strings.TrimSuffix(args[2], "waits"))
+		text = gate.Title + "\n" + cmp.Or(gate.Summary, pull.Body) + "\n" // a status has no room for more than the title
+		return !slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return !p.MatchString(text) }), err
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; it shows:\n%s", err, text)
 	}
-	fmt.Fprintf(ts.Stdout(), "%s\n%s\n", gate.Title, gate.Summary)
-	return nil
+	_, err = fmt.Fprint(ts.Stdout(), text)
+	return err
 }
 
 func (p *play) check(ctx context.Context, ts *testscript.TestScript, args []string) error {
@@ -392,6 +418,7 @@ func (p *play) review(_ context.Context, _ *testscript.TestScript, args []string
 	if err != nil {
 		return err
 	}
+	p.wrote = append(p.wrote, args[2])
 	if args[3] == "dismiss" {
 		return p.stage.Hub.Dismiss(on(args[0]), pull.Number, args[2], "alice")
 	}
@@ -420,6 +447,10 @@ func (p *play) team(_ context.Context, _ *testscript.TestScript, args []string) 
 	if len(args) == 0 {
 		return errUsage
 	}
+	if p.teams == nil {
+		p.teams = map[string][]string{}
+	}
+	p.teams["acme/"+args[0]] = args[1:]
 	p.stage.Hub.SetTeam("acme/"+args[0], args[1:]...)
 	return nil
 }
@@ -441,15 +472,39 @@ func (p *play) asked(ctx context.Context, _ *testscript.TestScript, args []strin
 	if err != nil {
 		return err
 	}
-	var asked []string
+	wanted, asked := p.askable(args[2:]), []string(nil)
+	enough := func() bool { return slices.Equal(asked, wanted) }
+	switch { // a reviewer takes the only place that there is
+	case p.tier == hub.Free && len(p.wrote) > 0:
+		wanted = nil
+	case p.tier == hub.Free && len(wanted) > 1:
+		enough = func() bool { return len(asked) == 1 && slices.Contains(wanted, asked[0]) }
+	}
 	err = stage.Await(ctx, patience, "reviews of "+strings.Join(args, " "), func() (bool, error) {
 		asked, err = p.stage.Hub.Requested(on(args[0]), pull.Number)
-		return slices.Equal(asked, args[2:]), err
+		return enough(), err
 	})
 	if err != nil {
 		return fmt.Errorf("%w; asked are %v", err, asked)
 	}
 	return nil
+}
+
+// askable are those whom the forge asks for a review in the place of people and teams.
+func (p *play) askable(who []string) []string {
+	var list []string
+	for _, name := range who {
+		if members, ok := p.teams[name]; ok && p.tier != "" {
+			list = append(list, members...)
+		} else {
+			list = append(list, name)
+		}
+	}
+	if p.tier != "" { // who has reviewed is a reviewer already
+		list = slices.DeleteFunc(list, func(login string) bool { return slices.Contains(p.wrote, login) })
+	}
+	slices.Sort(list)
+	return list
 }
 
 func (p *play) commit(ctx context.Context, ts *testscript.TestScript, args []string) error {
@@ -533,6 +588,11 @@ func (p *play) awaitCommand(ctx context.Context, ts *testscript.TestScript, patt
 	return nil
 }
 
+func (p *play) later(ctx context.Context, _ *testscript.TestScript, _ []string) error {
+	now := time.Now().Unix()
+	return stage.Await(ctx, patience, "the next second", func() (bool, error) { return time.Now().Unix() > now, nil })
+}
+
 func (p *play) quiet(ctx context.Context, _ *testscript.TestScript, _ []string) error {
 	return p.stage.Quiet(ctx)
 }
@@ -546,6 +606,24 @@ func (p *play) restart(ctx context.Context, _ *testscript.TestScript, _ []string
 		return err
 	}
 	return p.stage.Bot.Start(ctx)
+}
+
+func (p *play) forged(ctx context.Context, ts *testscript.TestScript, args []string) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	said := map[string][]string{ // by the forge: what tells of a push, then wrong proofs
+		"github": {"X-GitHub-Event=push X-GitHub-Delivery=1", "X-Hub-Signature-256=sha256=" + strings.Repeat("0", 64)},
+		"gitlab": {"X-Gitlab-Event=Push_Hook Webhook-Id=1", "X-Gitlab-Token=wrong", "Webhook-Timestamp=1 Webhook-Signature=v1,AAAA"},
+	}[p.words()["FORGE"]]
+	for _, proof := range append([]string{""}, said[1:]...) {
+		headers := strings.Fields(said[0] + " " + proof)
+		err := p.http(ctx, ts, append([]string{"POST", "/hooks/" + p.words()["FORGE"], "401", "body=" + args[0]}, headers...))
+		if err != nil {
+			return fmt.Errorf("with the proof %q: %w", proof, err)
+		}
+	}
+	return nil
 }
 
 func (p *play) http(ctx context.Context, ts *testscript.TestScript, args []string) error {
@@ -600,7 +678,7 @@ func (p *play) redeliver(ctx context.Context, _ *testscript.TestScript, args []s
 	}
 	all := p.stage.Hub.Deliveries()
 	for _, d := range slices.Backward(all) {
-		if d.Event != args[0] {
+		if !strings.EqualFold(strings.TrimSuffix(d.Event, " Hook"), args[0]) {
 			continue
 		}
 		if err := p.stage.Hub.Redeliver(d.ID); err != nil {

@@ -171,7 +171,7 @@ func testOnce(t *testing.T, path, forge, refusal string) {
 		`alice closes acme/infra-production` + mark + `3: rejected`,
 		`and it stays so`,
 		`(?m)^7\. 1\.4\.5 is pushed$`,
-		`acme/infra-acceptance` + mark + `3 \(1\.4\.4\) is closed: superseded by \[pull request 4\]`,
+		`acme/infra-acceptance` + mark + `3 \(1\.4\.4\) is closed: superseded by pull request 4 \(http://[^ )]+\)`,
 		`What became of 1\.4\.4, as boatlift why shop/web:1\.4\.4 tells it:`,
 		`is superseded`,
 		`is rejected`,

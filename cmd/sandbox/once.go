@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -413,6 +414,9 @@ func (p *play) staysRejected(ctx context.Context, tag string) error {
 	return nil
 }
 
+// markdownLink is a link as it stands in comments.
+var markdownLink = regexp.MustCompile(`\[([^\]]*)\]\(([^)]*)\)`)
+
 func (p *play) supersede(ctx context.Context) error {
 	old, err := p.open(stage.Acceptance, "1.4.4")
 	if err != nil {
@@ -438,7 +442,7 @@ func (p *play) supersede(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.say("   %s (1.4.4) is closed: superseded %s", p.ref(stage.Acceptance, old.Number), strings.TrimSpace(link))
+	p.say("   %s (1.4.4) is closed: superseded %s", p.ref(stage.Acceptance, old.Number), markdownLink.ReplaceAllString(strings.TrimSpace(link), "$1 ($2)"))
 	if _, err := p.open(stage.Production, "1.4.4"); err == nil {
 		return fmt.Errorf("1.4.4 came back in %s after it was rejected", stage.Production)
 	}

@@ -46,10 +46,10 @@ promises: ## print what every forge promises, a line each: in memory, GitHub and
 	@go test -count=1 -timeout 10m -run '^TestPromises$$' -v ./cmd/sandbox/hub > bin/promises.txt 2>&1; code=$$?; grep '^|' bin/promises.txt; \
 		[ $$code -eq 0 ] || { cat bin/promises.txt; exit $$code; }
 
-bench: build ## measure the bot beside what a script would do: bench.json, bench.md and cost.svg in BENCHDIR (SIZES=small: two minutes)
+bench: build ## measure the bot beside what a script would do: bench.json, bench.md and cost.svg in BENCHDIR (SIZES=small: two minutes; PUBLISH=1: into README.md too)
 	GOBIN='$(CURDIR)/bin' go install $(KUSTOMIZE)
 	@mkdir -p $(BENCHDIR)
-	PATH='$(CURDIR)/bin':"$$PATH" bin/sandbox -bot bin/boatlift -dir $(BENCHDIR) bench $(SIZES)
+	PATH='$(CURDIR)/bin':"$$PATH" bin/sandbox -bot bin/boatlift -dir $(BENCHDIR) $(if $(PUBLISH),-publish .) bench $(SIZES)
 
 race: ## run the tests under the race detector, where it matters (RACEPKGS=...); -short thins long tables and histories, as they are whole in make test
 	CGO_ENABLED=1 go test -timeout 30m -race -short $(RACEPKGS)

@@ -20,6 +20,7 @@ type demoOptions struct {
 	bot, dir string
 	forge    string // of tiers
 	record   string // where what the bot and the forge say to each other is written; empty: nowhere
+	publish  string // the checkout whose README is to show the benchmark's figures; empty: none
 	once     bool
 	stdin    io.Reader
 	stdout   io.Writer

@@ -56,6 +56,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	once := flags.Bool("once", false, "show the whole job without a person, print a transcript, and end")
 	kind := flags.String("forge", "github", "what the forge is: github, gitlab, gitlab-premium or gitlab-ultimate")
 	dir := flags.String("dir", "", "keep everything in this folder and leave it (default: a temporary one that is removed)")
+	publish := flags.String("publish", "", "with bench: put the figures into README.md and "+bench.Published+" of this folder")
 	record := flags.String("record", "", "write what the bot and the forge say to each other to this file, a line of JSON each")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -63,7 +64,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 		return 2
 	}
-	err := do(ctx, flags.Args(), demoOptions{bot: *bot, forge: *kind, dir: *dir, record: *record, once: *once, stdin: stdin, stdout: stdout})
+	err := do(ctx, flags.Args(), demoOptions{bot: *bot, forge: *kind, dir: *dir, record: *record, publish: *publish, once: *once, stdin: stdin, stdout: stdout})
 	var wrong *usageError
 	switch {
 	case err == nil:
@@ -140,8 +141,11 @@ func measure(ctx context.Context, args []string, o demoOptions) error {
 	if out == "" {
 		out = "."
 	}
+	if o.publish != "" && len(args) > 0 {
+		return &usageError{"only the figures of a whole run are published"}
+	}
 	return bench.Run(ctx, bench.Options{
-		Small: small, Parts: parts, BotPath: o.bot, Kustomize: kustomize, Postgres: os.Getenv("BOATLIFT_BENCH_POSTGRES"), OutDir: out, Table: o.stdout, Progress: os.Stderr,
+		Small: small, Parts: parts, Publish: o.publish, BotPath: o.bot, Kustomize: kustomize, Postgres: os.Getenv("BOATLIFT_BENCH_POSTGRES"), OutDir: out, Table: o.stdout, Progress: os.Stderr,
 	})
 }
 

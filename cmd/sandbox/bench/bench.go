@@ -20,6 +20,7 @@ type Options struct {
 	Kustomize string    // the kustomize program
 	Postgres  string    // the URL of an empty PostgreSQL database to measure with; empty: one of its own, where the machine has PostgreSQL
 	OutDir    string    // where bench.json, bench.md and cost.svg go
+	Publish   string    // the checkout of this repository whose README is to show the figures; empty: none
 	Table     io.Writer // the result, for people
 	Progress  io.Writer
 }
@@ -43,6 +44,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	r := results{figures: map[string]float64{}, cells: cells}
 	r.addGit()
+	r.addCosts()
 	if err := measureLive(ctx, &live{dir: dir, o: o, say: say, r: r}); err != nil {
 		return err
 	}
@@ -53,10 +55,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := r.writeMarkdown(filepath.Join(o.OutDir, "bench.md")); err != nil {
 		return err
 	}
-	if len(cells) == 0 {
+	if len(cells) > 0 {
+		if err := drawCost(filepath.Join(o.OutDir, "cost.svg"), cells); err != nil {
+			return err
+		}
+	}
+	if o.Publish == "" {
 		return nil
 	}
-	return drawCost(filepath.Join(o.OutDir, "cost.svg"), cells)
+	return r.publish(o.Publish, o.OutDir)
 }
 
 // The parts of the benchmark.

@@ -55,13 +55,12 @@ func figure(v float64) string {
 	return thousands(int(v + 0.5))
 }
 
-// markdown is the result as the README shows it.
-func (r results) markdown() string {
+// budgetTable compares figures with their budgets.
+func budgetTable(figures map[string]float64) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured by `make bench` on %d cores (%s/%s), medians of %d runs side by side.\n\n", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, rounds)
 	b.WriteString("| what | budget | measured | kept |\n| --- | --- | --- | --- |\n")
 	for _, u := range budgets() {
-		value, measured := r.figures[u.figure]
+		value, measured := figures[u.figure]
 		if !measured {
 			continue
 		}
@@ -71,6 +70,14 @@ func (r results) markdown() string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", u.what, u.want(), figure(value), kept)
 	}
+	return b.String()
+}
+
+// markdown is the result as a page.
+func (r results) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured by `make bench` on %d cores (%s/%s), medians of %d runs side by side.\n\n", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, rounds)
+	b.WriteString(budgetTable(r.figures))
 	files, latency := -1, -1
 	for _, c := range r.cells {
 		if c.Files != files || c.LatencyMS != latency {

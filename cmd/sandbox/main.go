@@ -40,7 +40,8 @@ const usage = `Try Boatlift on this machine, without any account.
 
   sandbox [-bot PATH] [-forge FORGE] [-once] [-dir FOLDER] [-record FILE]
   sandbox push HOST/REPOSITORY:TAG   push a small image to the sandbox's registry
-  sandbox bench [small] [PART...]    measure the bot beside what a script would do (make bench), or parts of that
+  sandbox [-publish FOLDER] bench [small] [PART...]
+                                     measure the bot beside what a script would do (make bench), or parts of that
 
 `
 

@@ -463,7 +463,7 @@ func TestTheHelpNamesEveryFlag(t *testing.T) {
 		flags = append(flags, m[1])
 	}
 	slices.Sort(flags)
-	if want := []string{"-bot", "-dir", "-forge", "-once", "-record"}; !slices.Equal(flags, want) {
+	if want := []string{"-bot", "-dir", "-forge", "-once", "-publish", "-record"}; !slices.Equal(flags, want) {
 		t.Errorf("the flags are %v, want %v", flags, want)
 	}
 	for _, f := range flags {

@@ -210,6 +210,7 @@ func (m *model) key(r *infra, n image.Name, digest image.Digest) string {
 // done is told.
 func (m *model) rest() {
 	m.mem.ClearFaults()
+	m.mem.Lag(false)
 	writes, quiet := "", 0
 	for range 40 {
 		m.mem.ForgetCalls()
@@ -336,6 +337,9 @@ func (m *model) checkOpen(r *infra, pr forge.PullRequest, promotions []promotion
 	}
 	if r == m.repos[1] && check.Conclusion == forge.Success {
 		m.checkGreen(r, pr)
+	}
+	if pr.Ungated != (m.heldBy == "a draft" && check.Conclusion == forge.Success) {
+		m.fail(r, "#%d, whose gate is %s, is ungated: %v", pr.Number, check.Conclusion, pr.Ungated)
 	}
 	if p.Modified || p.Kept {
 		return

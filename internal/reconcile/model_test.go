@@ -74,6 +74,7 @@ type model struct {
 	crashed     bool
 	deployments []deployment
 	person      bool // whether it is a person who merges just now
+	heldBy      string
 	goesOn      bool // whether it is seen to what becomes of everything in the end
 
 	rejected   map[string]int  // environment image@digest: the pull request by closing which it was refused
@@ -98,8 +99,13 @@ func newModel(t *rapid.T) *model {
 		world: w, rt: t, urls: map[forge.RepoID]string{}, rejected: map[string]int{}, ran: map[string]bool{}, unseen: map[string]bool{},
 	}
 	m.git = newMemGit(w.announce)
+	m.heldBy = rapid.SampledFrom([]string{"nothing", "a check", "a draft"}).Draw(t, "merges are held by")
+	like := forgetest.Options{}
+	if m.heldBy == "a draft" {
+		like = forgetest.LikeGitLab()
+	}
 	w.mem = forgetest.NewMemory(forgetest.Options{
-		Clock:      w.clock.now,
+		Lacks: like.Lacks, Has: like.Has, Clock: w.clock.now,
 		BranchHead: func(repo forge.RepoID, branch string) (string, bool) { return m.git.head(m.urls[repo], branch) },
 		Compare: func(repo forge.RepoID, base, head string) forgetest.Comparison {
 			return m.git.compare(m.urls[repo], base, head)
@@ -171,6 +177,9 @@ func (m *model) settle(t *rapid.T) {
 		r := &infra{m.world, m.mem.AddRepository(forge.Repository{ID: id, FullName: "acme/" + name, CloneURL: m.urls[id]})}
 		m.mem.Permit(id, "alice", forge.WritePermission)
 		m.mem.Permit(id, "bob", forge.ReadPermission)
+		if m.heldBy == "a check" {
+			m.mem.RequireCheck(id, "main", CheckName)
+		}
 		m.repos = append(m.repos, r)
 	}
 	m.bot = m.bots[0]
@@ -203,6 +212,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	add(2, "crash", m.crashes)
 	add(1, "overtaken", m.overtakes)
 	add(1, "fault", m.faults)
+	add(1, "lag", m.lags)
 	add(2, "clock", m.clocks)
 	add(3, "merge", m.merges)
 	add(3, "pull request", m.actsOnPull)
@@ -374,6 +384,14 @@ func (m *model) faults(t *rapid.T) bool {
 	}
 	m.logf("%s will fail: %v (after it took effect: %v)", f.Method, f.Err, f.After)
 	m.mem.Inject(f)
+	return true
+}
+
+// lags lets the forge's lists show what was there before the latest change, or what is there.
+func (m *model) lags(t *rapid.T) bool {
+	on := rapid.Bool().Draw(t, "lags")
+	m.logf("lists of the forge lag behind: %v", on)
+	m.mem.Lag(on)
 	return true
 }
 

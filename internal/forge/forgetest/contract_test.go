@@ -12,6 +12,11 @@ func TestMemoryKeepsTheContract(t *testing.T) {
 	Contract(t, func(testing.TB) Harness { return NewMemoryHarness() })
 }
 
+// TestMemoryLikeAGitLabKeepsTheContract has what a GitLab has not, and what it has instead.
+func TestMemoryLikeAGitLabKeepsTheContract(t *testing.T) {
+	Contract(t, func(testing.TB) Harness { return memoryHarness{Memory: NewMemory(LikeGitLab()), LeftOut: &LeftOut{}} })
+}
+
 // governedHarness drives a Memory whose writes are held to limits that are never reached.
 type governedHarness struct {
 	memoryHarness

@@ -28,7 +28,10 @@ type Memory struct {
 	lag         bool
 }
 
-var _ forge.Forge = (*Memory)(nil)
+var (
+	_ forge.Forge   = (*Memory)(nil)
+	_ forge.Capable = (*Memory)(nil)
+)
 
 // Options are what a Memory is made with. All of it may be left out.
 type Options struct {
@@ -36,6 +39,8 @@ type Options struct {
 	Clock func() time.Time
 	// Self is the bot. Left out: boatlift[bot].
 	Self forge.Identity
+	// Lacks are capabilities that this forge does not have. DraftGate is one that it only has if it is named in Has.
+	Lacks, Has []forge.Capability
 	// BranchHead tells where a branch is, in place of Memory's own branches. It must not call Memory.
 	BranchHead func(repo forge.RepoID, branch string) (sha string, ok bool)
 	// Compare tells what merging head into base, both hashes, would mean, in place of Memory's own history. It must not call Memory.
@@ -75,6 +80,7 @@ type pull struct {
 	files        []string            // pinned by a test
 	merging      bool
 	requested    []string        // who was asked to review it
+	held         bool            // it is a draft until its gate is green
 	left         forge.Departure // how it last left a merge queue
 }
 
@@ -90,6 +96,13 @@ type Comment struct {
 	Author forge.Actor
 	Key    string // only of the bot's own
 	Body   string
+}
+
+// LikeGitLab makes a Memory that can do what a GitLab can, where nothing but a draft holds a merge.
+func LikeGitLab() Options {
+	return Options{
+		Lacks: []forge.Capability{forge.CheckText, forge.PinnedCheck, forge.Redelivery, forge.TeamReviewers}, Has: []forge.Capability{forge.DraftGate},
+	}
 }
 
 // NewMemory returns a forge without repositories.
@@ -398,6 +411,14 @@ func (m *Memory) SetCheck(ctx context.Context, repo forge.Repository, check forg
 			return struct{}{}, err
 		}
 		check.New = false // says nothing of the check itself
+		if !m.Can(forge.CheckText) {
+			line := []rune(check.Title)
+			check.Title, check.Summary = string(line[:min(len(line), maxLine)]), ""
+		}
+		if p := r.pull(check.Number); p != nil && p.State == forge.Open && p.HeadSHA == check.HeadSHA && m.draftsLocked(r, p) {
+			m.changingLocked(r)
+			p.held = check.Conclusion != forge.Success
+		}
 		if len(check.Summary) > maxSummary {
 			check.Summary = strings.ToValidUTF8(check.Summary[:maxSummary], "")
 		}
@@ -413,7 +434,23 @@ func (m *Memory) SetCheck(ctx context.Context, repo forge.Repository, check forg
 	return err
 }
 
-const maxSummary = 65535
+const (
+	maxSummary = 65535
+	maxLine    = 140 // of a check without text
+)
+
+// Can implements forge.Capable.
+func (m *Memory) Can(c forge.Capability) bool {
+	if c == forge.DraftGate {
+		return slices.Contains(m.options.Has, c)
+	}
+	return !slices.Contains(m.options.Lacks, c)
+}
+
+// draftsLocked tells whether only a draft would hold a pull request: the bot's own, where no check is required.
+func (m *Memory) draftsLocked(r *repository, p *pull) bool {
+	return m.Can(forge.DraftGate) && p.Author.Self && len(r.required[p.BaseBranch]) == 0
+}
 
 // Deployments implements forge.Rollouts.
 func (m *Memory) Deployments(ctx context.Context, repo forge.Repository, environment string, limit int) ([]forge.Deployment, error) {

@@ -43,6 +43,12 @@ func (m *Memory) RequestReviewers(ctx context.Context, repo forge.Repository, nu
 		if err != nil {
 			return struct{}{}, err
 		}
+		if !m.Can(forge.TeamReviewers) { // their members are asked, each by themselves
+			for _, team := range teams {
+				users = append(slices.Clone(users), m.teams[strings.ToLower(team)]...)
+			}
+			teams = nil
+		}
 		for _, user := range users {
 			permission := r.people[strings.ToLower(user)]
 			if permission != "" && permission != forge.NoPermission && !strings.EqualFold(user, p.Author.Login) {

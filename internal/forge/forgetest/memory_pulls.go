@@ -95,6 +95,7 @@ func (m *Memory) createLocked(r *repository, author forge.Actor, pr forge.NewPul
 		HeadBranch: pr.Head, HeadSHA: head, BaseBranch: pr.Base, BaseSHA: base,
 		CreatedAt: now, UpdatedAt: now,
 	}}
+	p.held = pr.GateShut && m.draftsLocked(r, p)
 	p.addLabels(pr.Labels)
 	r.pulls = append(r.pulls, p)
 	return p, nil
@@ -115,16 +116,21 @@ func (p *pull) clone() *pull {
 }
 
 // summary is what a list tells: without the fields that only a single read has.
-func (p *pull) summary() forge.PullRequest {
-	pr := p.PullRequest
-	pr.Labels = slices.Clone(p.Labels)
+func (m *Memory) summaryLocked(r *repository, p *pull) forge.PullRequest {
+	pr := m.plainLocked(r, p)
 	pr.ClosedBy, pr.MergedBy, pr.MergeCommit, pr.Mergeability = forge.Actor{}, forge.Actor{}, "", forge.MergeUnknown
 	return pr
 }
 
-func (m *Memory) singleLocked(r *repository, p *pull) forge.PullRequest {
+func (m *Memory) plainLocked(r *repository, p *pull) forge.PullRequest {
 	pr := p.PullRequest
 	pr.Labels = slices.Clone(p.Labels)
+	pr.Ungated = p.State == forge.Open && !p.held && m.draftsLocked(r, p)
+	return pr
+}
+
+func (m *Memory) singleLocked(r *repository, p *pull) forge.PullRequest {
+	pr := m.plainLocked(r, p)
 	if p.State == forge.Open {
 		pr.Mergeability = m.mergeabilityLocked(r, p)
 	}
@@ -179,7 +185,7 @@ func (m *Memory) listLocked(id forge.RepoID, wanted func(*pull) bool) ([]forge.P
 	var list []forge.PullRequest
 	for _, p := range source {
 		if wanted(p) {
-			list = append(list, p.summary())
+			list = append(list, m.summaryLocked(r, p))
 		}
 	}
 	return list, nil
@@ -313,7 +319,7 @@ func (m *Memory) mergeLocked(r *repository, p *pull, by forge.Actor, sha, method
 		return refuse("it is not open", forge.ErrNotMergeable)
 	case sha != p.HeadSHA:
 		return refuse("head is "+p.HeadSHA, forge.ErrStale)
-	case p.Draft:
+	case p.Draft || p.held:
 		return refuse("it is a draft", forge.ErrNotMergeable)
 	case m.mergeabilityLocked(r, p) == forge.Conflicting:
 		return refuse("it conflicts", forge.ErrNotMergeable)

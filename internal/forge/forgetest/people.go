@@ -96,6 +96,14 @@ func (p Person) Edit(repo forge.RepoID, number int, change func(*forge.PullReque
 	})
 }
 
+// Ready takes away the mark by which a pull request of the bot's is a draft until its gate is green.
+func (p Person) Ready(repo forge.RepoID, number int) error {
+	return p.act(repo, number, func(_ *repository, pr *pull) error {
+		pr.held = false
+		return nil
+	})
+}
+
 // Push puts a commit on a branch; see [Memory.Commit].
 func (p Person) Push(repo forge.RepoID, branch string, files map[string]string) string {
 	p.m.mu.Lock()

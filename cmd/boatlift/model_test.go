@@ -36,6 +36,7 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	t.Run("GitHub", func(t *testing.T) { playAtRandom(t, "") })
 	t.Run("GitLab", func(t *testing.T) { playAtRandom(t, hub.Ultimate) })
+	t.Run("GitLab by drafts", func(t *testing.T) { playAtRandom(t, hub.Free) })
 }
 
 // playAtRandom plays at a GitLab of this tier; empty: at a GitHub.

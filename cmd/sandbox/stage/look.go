@@ -85,8 +85,14 @@ func (s *Stage) AwaitGate(ctx context.Context, repo, tag, conclusion string) (pu
 			return false, err
 		}
 		gate, err = s.Check(repo, pull.HeadSHA, GateCheck)
-		// Where the gate holds by a draft, the draft ends a moment after the gate is green.
-		return gate.Name != "" && gate.Conclusion == conclusion && (conclusion != "success" || !pull.Draft), err
+		shown := gate.Name != "" && gate.Conclusion == conclusion
+		if err != nil || !shown || conclusion != "success" {
+			return shown, err
+		}
+		// What holds a merge at a GitLab, a draft or an external status check, lets go a moment after the gate is shown as green.
+		held, err := s.Hub.StatusChecks(repo, pull.Number)
+		state, external := held[GateCheck]
+		return !pull.Draft && (!external || state == "passed"), err
 	})
 	return pull, gate, err
 }

@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "sandbox:", err)
 		flags.Usage()
 		return 2
-	case ctx.Err() != nil && !*once:
+	case ctx.Err() != nil && !*once && flags.NArg() == 0:
 		return 0 // a person ended it
 	default:
 		fmt.Fprintln(stderr, "sandbox:", err)
@@ -145,9 +145,13 @@ func measure(ctx context.Context, args []string, o demoOptions) error {
 	if o.publish != "" && len(args) > 0 {
 		return &usageError{"only the figures of a whole run are published"}
 	}
-	return bench.Run(ctx, bench.Options{
+	err = bench.Run(ctx, bench.Options{
 		Small: small, Parts: parts, Publish: o.publish, BotPath: o.bot, Kustomize: kustomize, Postgres: os.Getenv("BOATLIFT_BENCH_POSTGRES"), OutDir: out, Table: o.stdout, Progress: os.Stderr,
 	})
+	if err != nil && ctx.Err() != nil {
+		return errors.New("the benchmark was ended before it had its figures; nothing is left of it")
+	}
+	return err
 }
 
 // push pushes an image to a running sandbox's registry, from another terminal.

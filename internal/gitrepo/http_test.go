@@ -212,6 +212,9 @@ func TestBrokenAnswers(t *testing.T) {
 				for op, f := range operations(c.Remote(rp.url, tokenAuth), main) {
 					err := f(context.Background())
 					assertNothingCached(t, c, op)
+					if sent := strings.Join(b.taken(), ", "); rp.exists("x") || strings.Contains(sent, "git-receive-pack") && strings.Contains(sent, "POST") {
+						t.Errorf("%s (v0 %v) pushed upon what a liar said: %s", op, v0, sent)
+					}
 					if err != nil && !strings.Contains(err.Error(), "127.0.0.1") {
 						t.Errorf("%s (v0 %v): %v does not name the host", op, v0, err)
 					}

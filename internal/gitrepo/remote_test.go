@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // servers is every kind of server that the engine has to cope with.
@@ -97,6 +99,55 @@ func TestPromotion(t *testing.T) {
 			t.Log("moved: ", rp.taken())
 			rp.mustPush(remote, update("main", main, main, map[string]string{overlay(13, "prod"): kustomization(13, "8")}))
 		})
+	}
+}
+
+// TestAPromotionFarAwayAndAmongManyBranches counts requests and bytes where each request takes its time, and where a list of all references
+// would be large: neither costs a request more.
+func TestAPromotionFarAwayAndAmongManyBranches(t *testing.T) {
+	ctx := context.Background()
+	for _, v0 := range []bool{false, true} {
+		b := newBackend(t)
+		rp := b.repo("infra", allFilters, apps(30))
+		var refs strings.Builder
+		refs.WriteString("# pack-refs with: peeled fully-peeled sorted \n")
+		for i := range 5000 {
+			fmt.Fprintf(&refs, "%s refs/heads/topic/some-long-name-%04d\n", rp.head("main"), i)
+		}
+		rp.writeFile("infra.git/packed-refs", refs.String(), 0o644)
+		b.set(func(_ http.ResponseWriter, r *http.Request, _ []byte) bool {
+			select {
+			case <-time.After(30 * time.Millisecond):
+			case <-r.Context().Done():
+			}
+			return false
+		}, nil)
+		c := newTestClient(t, Options{DisableV2: v0, Transport: b.counted()})
+		for i, most := range []int{4, 2, 2} { // cold, warm, warm
+			rp.taken()
+			remote := c.Remote(rp.url, nil)
+			listed, err := remote.Refs(ctx, "refs/heads/main", "refs/heads/boatlift/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			main := listed.Branch("main")
+			tree, err := remote.Tree(ctx, main)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := overlay(1, "prod")
+			if _, err := tree.ReadFile(ctx, file); err != nil {
+				t.Fatal(err)
+			}
+			asked := len(rp.taken())
+			rp.mustPush(remote, update(fmt.Sprint("boatlift/", i), "", main, map[string]string{file: kustomization(1, fmt.Sprintf("1.%d.0", i+1))}))
+			if _, received := rp.bytes(); !v0 && received > 2000 {
+				t.Errorf("promotion %d: %d bytes received for a push", i, received)
+			}
+			if n := asked + len(rp.taken()); n > most {
+				t.Errorf("version 0 %v, promotion %d: %d requests; want at most %d", v0, i, n, most)
+			}
+		}
 	}
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +17,38 @@ import (
 // there twice. Where webhooks are lost the bot's poll finds out, so that is short here.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	for name, faults := range map[string]hub.Faults{
+	for name, faults := range everyFault() {
+		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			s := set(t, stage.Options{BotConfig: "poll: 1s\n"})
+			s.Hub.SetFaults(faults)
+			story(t, s, func() {})
+		})
+	}
+}
+
+// TestFaultsOfAGitLab is the same at a GitLab, by turns one whose gate holds by drafts and one that has external status checks.
+func TestFaultsOfAGitLab(t *testing.T) {
+	t.Parallel()
+	faults := everyFault()
+	delete(faults, "limited with 403") // it says 429, and nothing else
+	for i, name := range slices.Sorted(maps.Keys(faults)) {
+		tier := []hub.Tier{hub.Free, hub.Ultimate}[i%2]
+		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			s := set(t, stage.Options{GitLab: tier, BotConfig: "poll: 1s\n"})
+			f := faults[name]
+			f.Match = strings.NewReplacer("PATCH /repos/", "PUT /projects/", " /repos/", " /projects/").Replace(f.Match)
+			f.LimitStatus = 0 // its own
+			s.Hub.SetFaults(f)
+			story(t, s, func() {})
+		})
+	}
+}
+
+// everyFault is every way in which a forge misbehaves, by name, in GitHub's paths.
+func everyFault() map[string]hub.Faults {
+	return map[string]hub.Faults{
 		"every webhook lost":        {LoseWebhooks: 1},
 		"every webhook forgotten":   {ForgetWebhooks: 1}, // nobody sends one again
 		"every second webhook lost": {ForgetWebhooks: 2},
@@ -39,27 +72,25 @@ func TestFaults(t *testing.T) {
 		"lists lag behind":   {ListLag: 2 * time.Second},
 		"merges not known":   {MergeUnknown: 3},
 		"calls take longer":  {Latency: 60 * time.Millisecond},
-	} {
-		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-			t.Parallel()
-			s := set(t, stage.Options{BotConfig: "poll: 1s\n"})
-			s.Hub.SetFaults(faults)
-			story(t, s, func() {})
-		})
 	}
 }
 
 // TestOutages lets some calls in a row fail after everything that people do, in one way or another.
 func TestOutages(t *testing.T) {
 	t.Parallel()
-	random := dice(t)
-	s := set(t, stage.Options{BotConfig: "poll: 1s\n"})
-	story(t, s, func() {
-		f := hub.Faults{ErrorEvery: 1, Times: 1 + random.IntN(3), ErrorAfter: random.IntN(2) == 0, ForgetWebhooks: random.IntN(3)}
-		f.ErrorStatus = []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusInternalServerError, -1}[random.IntN(4)]
-		t.Logf("%+v", f)
-		s.Hub.SetFaults(f)
-	})
+	for name, tier := range map[string]hub.Tier{"GitHub": "", "GitLab by drafts": hub.Free, "GitLab": hub.Ultimate} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			random := dice(t)
+			s := set(t, stage.Options{GitLab: tier, BotConfig: "poll: 1s\n"})
+			story(t, s, func() {
+				f := hub.Faults{ErrorEvery: 1, Times: 1 + random.IntN(3), ErrorAfter: random.IntN(2) == 0, ForgetWebhooks: random.IntN(3)}
+				f.ErrorStatus = []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusInternalServerError, -1}[random.IntN(4)]
+				t.Logf("%+v", f)
+				s.Hub.SetFaults(f)
+			})
+		})
+	}
 }
 
 // story is a release that goes all the way, one that is superseded in acceptance and rejected in production, and one that is open.
@@ -150,11 +181,19 @@ func oneDeployment(t *testing.T, s *stage.Stage, repo string) {
 // and nothing is there twice.
 func TestLimitWithoutAnEnd(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{http.StatusForbidden, http.StatusTooManyRequests} {
-		t.Run(fmt.Sprint(status), func(t *testing.T) {
+	for name, faults := range map[string]hub.Faults{
+		"403":           {Match: "POST /repos/", LimitEvery: 1, LimitStatus: http.StatusForbidden},
+		"429":           {Match: "POST /repos/", LimitEvery: 1, LimitStatus: http.StatusTooManyRequests},
+		"429 of GitLab": {Match: "POST /projects/", LimitEvery: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := set(t, stage.Options{})
-			s.Hub.SetFaults(hub.Faults{Match: "POST /repos/", LimitEvery: 1, LimitStatus: status})
+			o := stage.Options{}
+			if strings.HasSuffix(name, "GitLab") {
+				o.GitLab = hub.Free
+			}
+			s := set(t, o)
+			s.Hub.SetFaults(faults)
 			if err := s.Push(t.Context(), "1.4.2"); err != nil {
 				t.Fatal(err)
 			}

@@ -367,7 +367,7 @@ func (p *planner) others() {
 			}
 		}
 		p.wake(verdict.Until)
-		if shown != o.Shown {
+		if shown != o.Shown || o.Ungated && verdict.State != gate.Allow {
 			p.do(ShowOther{Number: o.Number, Head: o.Head, Verdict: verdict, Shown: shown})
 		}
 	}

@@ -132,6 +132,7 @@ func (r Reviewing) into(f *gate.Facts) {
 type Other struct {
 	Number    int
 	Head      string
+	Ungated   bool                     // nothing keeps people from merging it, whatever its gate says
 	Shown     string                   // what the bot's check on this head last showed; empty if nothing yet
 	Changes   map[string][]gate.Change // image changes by environment; empty if it touches none
 	Checks    map[string]string        // checks and statuses of others on the head, where a policy asks for them

@@ -36,7 +36,7 @@ func (m *model) merges(t *rapid.T) bool {
 }
 
 func (m *model) actsOnPull(t *rapid.T) bool {
-	what := rapid.SampledFrom([]string{"closes", "bob closes", "stale[bot] closes", "reopens", "reopens", "pushes to the branch of", "forges a commit of the bot's on", "deletes the branch of", "edits", "marks as ready"}).Draw(t, "what")
+	what := rapid.SampledFrom([]string{"closes", "bob closes", "stale[bot] closes", "reopens", "reopens", "pushes to the branch of", "forges a commit of the bot's on", "deletes the branch of", "edits"}).Draw(t, "what")
 	states := []forge.PullState{forge.Open}
 	if what == "reopens" {
 		states = []forge.PullState{forge.Closed}
@@ -73,12 +73,20 @@ func (m *model) actsOnPull(t *rapid.T) bool {
 	case "deletes the branch of":
 		m.refused(r, pr)
 		err = r.alice().DeleteBranch(r.ID, pr.HeadBranch)
-	case "marks as ready":
-		err = r.alice().Ready(r.ID, pr.Number)
 	case "edits":
 		err = r.alice().Edit(r.ID, pr.Number, func(pr *forge.PullRequest) { pr.Body += "\nalice was here" })
 	}
 	m.logf("alice %s %s#%d %q: %v", what, r.FullName, pr.Number, pr.Title, err)
+	return true
+}
+
+// readies takes away what holds a pull request where that is a draft, which anybody who may write can do.
+func (m *model) readies(t *rapid.T) bool {
+	r, pr, ok := m.somePull(t, forge.Open)
+	if !ok || m.heldBy != "a draft" {
+		return false
+	}
+	m.logf("alice marks %s#%d %q as ready: %v", r.FullName, pr.Number, pr.Title, r.alice().Ready(r.ID, pr.Number))
 	return true
 }
 

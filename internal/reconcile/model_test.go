@@ -216,6 +216,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	add(2, "clock", m.clocks)
 	add(3, "merge", m.merges)
 	add(3, "pull request", m.actsOnPull)
+	add(2, "ready", m.readies)
 	add(3, "review", m.reviews)
 	add(2, "commit", m.commits)
 	add(1, "foreign pull request", m.foreignPull)

@@ -48,7 +48,7 @@ func (t *turn) observeOthers(ctx context.Context) error {
 }
 
 func (t *turn) observeOther(ctx context.Context, o *promotion.Other) error {
-	o.Shown = t.stillShown(o.Number, o.Head)
+	o.Shown, o.Ungated = t.stillShown(o.Number, o.Head), t.openPulls[o.Number].Ungated
 	if o.Shown == promotion.NoImageChanges {
 		return nil
 	}

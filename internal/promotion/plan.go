@@ -183,6 +183,9 @@ func (p *planner) dropStale(env Environment, promotions []*Promotion) []*Promoti
 			continue
 		}
 		reason := p.passed(env, pr.Release)
+		if reason == "" && !pr.Modified && !pr.Kept {
+			reason = p.refused(env, pr.Release)
+		}
 		if pull, seen := p.w.Pulls[pr.PullRequest]; seen && pull.State == PullOpen && pull.Elsewhere != "" {
 			reason = "it is onto " + pull.Elsewhere + ", which is not the default branch any more"
 		}
@@ -193,6 +196,18 @@ func (p *planner) dropStale(env Environment, promotions []*Promotion) []*Promoti
 		active = append(active, pr)
 	}
 	return active
+}
+
+// refused says which image of a release a person has rejected by closing another pull request that moves it too; empty if none.
+func (p *planner) refused(env Environment, r Release) string {
+	for _, c := range r.Changes {
+		for _, j := range p.rejections {
+			if j.Environment == env.Name && j.Image == c.Image && j.Digest == c.Digest {
+				return fmt.Sprintf("%s %s was rejected by %s", c.Image.Base(), c.Tag, orSomebody(j.Actor))
+			}
+		}
+	}
+	return ""
 }
 
 // passed says how base has moved past a release; empty if it has not.

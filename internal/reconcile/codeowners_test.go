@@ -1,7 +1,9 @@
 package reconcile
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/boatlift/boatlift/internal/forge"
@@ -26,3 +28,22 @@ func TestTheForgeSaysWhereItsCodeOwnersStand(t *testing.T) {
 		}
 	}
 }
+
+// TestSectionsOfCodeOwnersAreNotGuessedAt: at a GitLab each section asks owners of its own, which rules of which the last one counts cannot say.
+func TestSectionsOfCodeOwnersAreNotGuessedAt(t *testing.T) {
+	for _, section := range []string{"[Docs]", "^[Docs]", "[Docs][2]", "[Docs] @acme/docs", "[Docs][2] @acme/docs @bob"} {
+		turn := &turn{forge: elsewhere{}, tree: oneFile{text: section + "\n*.yaml @acme/platform\n"}}
+		_, unread, err := turn.codeOwners(t.Context(), review{files: []string{"apps/shop/kustomization.yaml"}})
+		if err != nil || !strings.HasPrefix(unread, ".gitlab/CODEOWNERS cannot be read: ") {
+			t.Errorf("%q: %q, %v; want that it cannot be read", section, unread, err)
+		}
+	}
+}
+
+// oneFile is a tree in which every file has the same text.
+type oneFile struct {
+	tree
+	text string
+}
+
+func (f oneFile) ReadFile(context.Context, string) ([]byte, error) { return []byte(f.text), nil }

@@ -7,6 +7,7 @@ KUSTOMIZE   := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 5s
 STEPS    ?= 100000
+SANDBOX_STEPS ?= 2000
 SEED     ?= 1
 BENCHDIR ?= bin
 # Where order and time decide, so where the race detector finds something; what has no goroutines (promotion.Plan) is not among them.
@@ -29,9 +30,9 @@ demo: build ## try it: a registry, a forge and the bot on this machine (ONCE=1: 
 test: ## run all tests
 	go test -timeout 20m ./...
 
-model: ## drive the bot through STEPS=100000 random steps of SEED=1 (0: new ones) in memory, and 2000 against the sandbox, and hold its rules against them
+model: ## drive the bot through STEPS=100000 random steps of SEED=1 (0: new ones) in memory, and SANDBOX_STEPS=2000 against the sandbox, and hold its rules against them
 	go test -count=1 -timeout 60m -run '^TestModel$$' -v ./internal/reconcile -model.steps=$(STEPS) -model.seed=$(SEED) -rapid.shrinktime=2m
-	go test -count=1 -timeout 60m -run '^TestModel$$' -v ./cmd/boatlift -sandbox.steps=2000 -seed=$(SEED)
+	go test -count=1 -timeout 60m -run '^TestModel$$' -v ./cmd/boatlift -sandbox.steps=$(SANDBOX_STEPS) -seed=$(SEED)
 
 contract: ## check what bot and sandbox say to each other against GitHub's own documents (needs node and npm)
 	@command -v node > /dev/null && command -v npm > /dev/null || { \

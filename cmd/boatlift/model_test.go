@@ -18,7 +18,7 @@ import (
 	"github.com/boatlift/boatlift/internal/promotion"
 )
 
-// sandboxSteps is how many random steps are taken against the sandbox; make model, which CI runs, takes two thousand.
+// sandboxSteps is how many random steps are taken against the sandbox; make model takes two thousand, CI 800.
 var sandboxSteps = flag.Int("sandbox.steps", sandboxStepsWanted(), "random steps against the sandbox")
 
 func sandboxStepsWanted() int {

@@ -251,7 +251,7 @@ func (w *world) revive() {
 // same code runs side by side in all of them.
 func stride() int {
 	if testing.Short() {
-		return 5
+		return 10
 	}
 	return 1
 }
